@@ -7,8 +7,9 @@ columns a slice carries a header: which rows of which shard it holds, what went 
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
+from types import MappingProxyType
 
 import numpy as np
 import pyarrow as pa
@@ -27,6 +28,7 @@ SLICE = pa.struct(
         pa.field("error", pa.string(), nullable=False),  # "": none; else why the shard ends here
         pa.field("dead_letters", pa.list_(DEAD_LETTER), nullable=False),
         pa.field("stats", pa.map_(pa.string(), pa.float64()), nullable=False),  # seconds, tokens, bytes by name
+        pa.field("facts", pa.map_(pa.string(), pa.string()), nullable=False),  # what ran, for the part's footer
     ]
 )
 
@@ -96,18 +98,23 @@ class SliceHeader:
     error: str = ""
     dead_letters: tuple[DeadLetter, ...] = ()
     stats: dict[str, float] = field(default_factory=dict)
+    facts: dict[str, str] = field(default_factory=dict)
 
     @property
     def name(self) -> str:
         """Name of the slice's part under parts/, without its suffix."""
         return f"{self.shard_id}/{self.first_row}-{self.num_documents}"
 
-    def add(self, dead_letters: Iterable[DeadLetter] = (), **stats: float) -> SliceHeader:
-        """The header with further dead letters, and with counts added to those of the same name."""
-        sums = dict(self.stats)
-        for key, value in stats.items():
-            sums[key] = sums.get(key, 0.0) + float(value)
-        return replace(self, dead_letters=(*self.dead_letters, *dead_letters), stats=sums)
+    def add(
+        self,
+        dead_letters: Iterable[DeadLetter] = (),
+        stats: Mapping[str, float] = MappingProxyType({}),
+        facts: Mapping[str, str] = MappingProxyType({}),
+    ) -> SliceHeader:
+        """The header with further dead letters and facts, and with counts added to those of the same name."""
+        sums = {name: float(self.stats.get(name, 0.0) + stats.get(name, 0.0)) for name in {**self.stats, **stats}}
+        letters = (*self.dead_letters, *dead_letters)
+        return replace(self, dead_letters=letters, stats=sums, facts={**self.facts, **facts})
 
     def to_arrow(self) -> pa.Array:
         """One value of type SLICE."""
@@ -119,6 +126,7 @@ class SliceHeader:
             "error": self.error,
             "dead_letters": [vars(letter) for letter in self.dead_letters],
             "stats": list(self.stats.items()),
+            "facts": list(self.facts.items()),
         }
         return pa.array([value], SLICE)
 
@@ -127,7 +135,8 @@ class SliceHeader:
         """The header that ``to_arrow`` wrote."""
         values = value.as_py()
         letters = tuple(DeadLetter(**letter) for letter in values.pop("dead_letters"))
-        return cls(dead_letters=letters, stats=dict(values.pop("stats")), **values)
+        stats, facts = dict(values.pop("stats")), dict(values.pop("facts"))
+        return cls(dead_letters=letters, stats=stats, facts=facts, **values)
 
 
 def is_folded(table: pa.Table) -> bool:

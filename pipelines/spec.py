@@ -15,6 +15,9 @@ from typing import Any, Literal
 from pipelines.errors import SpecError
 
 Auto = Literal["auto"]
+RESERVED = frozenset(
+    ("embedding", "num_tokens", "truncated", "chunk_index", "char_start", "char_end", "input_ids", "_row", "_text")
+)
 POOLINGS = ("cls", "mean", "max", "mean_sqrt_len", "weighted_mean", "last_token")
 
 
@@ -80,8 +83,10 @@ class EmbedSpec:
             refuse(self, "stride", f"write less than max_seqlen ({self.max_seqlen}) minus its special tokens")
         if self.pooling != "auto" and not set(self.pooling.split("+")) <= set(POOLINGS):
             refuse(self, "pooling", f"write auto or one of {', '.join(POOLINGS)} (several joined by +)")
-        if len(set(self.passthrough)) < len(self.passthrough):
-            refuse(self, "passthrough", "name each column once")
+        if len({self.id, *self.passthrough}) <= len(self.passthrough):
+            refuse(self, "passthrough", "name each column once, and the id column not at all: it is carried anyway")
+        if RESERVED & {self.id, *self.passthrough}:
+            refuse(self, "id" if self.id in RESERVED else "passthrough", f"{sorted(RESERVED)} are columns of the output")
 
     @property
     def texts(self) -> list[str]:
