@@ -1,0 +1,119 @@
+"""The door of the jobs: flags, one-line refusals, exit codes, signals."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+import yaml
+
+from jobs import entry
+from pipelines.errors import GateError, Interrupted, LeaseError, SpecError
+from pipelines.spec import EmbedSpec, EncodePool
+
+NO_POOL = EncodePool()
+
+
+def job(spec: EmbedSpec, documents: str | list[str] = "", gpu: EncodePool = NO_POOL, again: bool = False) -> int:
+    """A job for the tests.
+
+    Args:
+        spec: What decides the result.
+        documents: The corpus.
+        gpu: What decides the speed.
+        again: Once more.
+    """
+    if documents == "lease":
+        raise LeaseError("another run holds it")
+    if documents == "chain":
+        try:
+            raise GateError("cosine .5: use float32")
+        except GateError as error:
+            raise RuntimeError("an actor died") from error
+    if documents == "interrupt":
+        raise KeyboardInterrupt
+    return 3 if again else 0
+
+
+def test_flags_make_dataclasses():
+    arguments = entry.parse(job, ["--spec.model", "m", "--documents", "[a, b]", "--gpu.max_actors", "8", "--again"])
+    assert arguments["spec"] == EmbedSpec(model="m")
+    assert arguments["documents"] == ["a", "b"]
+    assert arguments["gpu"] == EncodePool(max_actors=8)
+    assert arguments["again"] is True
+
+
+def test_a_config_file_is_overridden_by_flags(tmp_path):
+    path = tmp_path / "c.yaml"
+    path.write_text(yaml.safe_dump({"documents": "here", "spec": {"model": "m", "dim": 7}, "again": True}))
+    arguments = entry.parse(job, ["--config", str(path), "--spec.dim", "9"])
+    assert (arguments["documents"], arguments["spec"].dim, arguments["again"]) == ("here", 9, True)
+
+
+def test_print_config_can_be_read_again(tmp_path, capsys):
+    with pytest.raises(SystemExit) as ended:
+        entry.parse(job, ["--spec.model", "m", "--print_config"])
+    assert ended.value.code in (0, None)
+    path = tmp_path / "c.yaml"
+    path.write_text(capsys.readouterr().out)
+    assert entry.parse(job, ["--config", str(path)])["spec"] == EmbedSpec(model="m")
+
+
+@pytest.mark.parametrize(
+    ("argv", "words"),
+    [
+        ([], "spec.model"),
+        (["--spec.model", "m", "--nonsense", "1"], "--nonsense"),
+        (["--spec.model", "m", "--gpu.max_actors", "many"], "gpu.max_actors"),
+        (["--spec.model", "m", "--spec.max_seqlen", "1"], "EmbedSpec.max_seqlen is 1"),
+        (["--config", "nowhere.yaml"], "nowhere.yaml"),
+    ],
+)
+def test_wrong_flags_are_one_line_and_exit_2(argv, words, capsys):
+    assert entry.run(job, argv) == 2
+    error = capsys.readouterr().err
+    assert words in error
+    assert error.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("documents", "code", "words"),
+    [("lease", 4, "LeaseError: another run"), ("chain", 1, "GateError: cosine"), ("interrupt", 130, "interrupted")],
+)
+def test_exit_codes(documents, code, words, capsys):
+    assert entry.run(job, ["--spec.model", "m", "--documents", documents]) == code
+    assert words in capsys.readouterr().err
+
+
+def test_the_job_says_its_own_exit_code():
+    assert entry.run(job, ["--spec.model", "m", "--again"]) == 3
+
+
+def test_an_error_that_is_not_ours_is_not_hidden():
+    def broken(spec: EmbedSpec) -> int:
+        raise ZeroDivisionError(spec.model)
+
+    with pytest.raises(ZeroDivisionError):
+        entry.run(broken, ["--spec.model", "m"])
+
+
+def test_sigterm_ends_with_143():
+    code = (
+        "import time\nfrom jobs.entry import main\n"
+        "def job() -> int:\n  '''Sleep.'''\n  print('ready', flush=True)\n  time.sleep(60)\n  return 0\nmain(job, [])"
+    )
+    process = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    assert process.stdout.readline() == "ready\n"
+    time.sleep(0.1)
+    os.kill(process.pid, signal.SIGTERM)
+    _, error = process.communicate(timeout=30)
+    assert process.returncode == 143
+    assert "terminated" in error
+
+
+def test_interrupted_is_not_swallowed_by_the_search_for_a_cause():
+    assert isinstance(entry.cause(Interrupted("x")), Interrupted)
+    assert entry.cause(ValueError("x")) is None
+    assert isinstance(entry.cause(SpecError("x")), SpecError)

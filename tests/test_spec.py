@@ -1,0 +1,63 @@
+"""Specs are refused at birth in one line, and their fingerprint follows what decides the result."""
+
+from dataclasses import replace
+
+import pytest
+
+from pipelines.errors import SpecError
+from pipelines.spec import EmbedSpec, EncodePool, Slicing, TokenizePool, canonical, differences, fingerprint
+
+WRONG = [
+    (EmbedSpec, {"model": ""}, "model is ''"),
+    (EmbedSpec, {"text": []}, "text is []"),
+    (EmbedSpec, {"id": ""}, "id is ''"),
+    (EmbedSpec, {"max_seqlen": 2}, "max_seqlen is 2"),
+    (EmbedSpec, {"max_seqlen": True}, "max_seqlen is True"),
+    (EmbedSpec, {"dim": 0}, "dim is 0"),
+    (EmbedSpec, {"stride": 5}, "set overlong to chunk"),
+    (EmbedSpec, {"stride": 62, "overlong": "chunk", "max_seqlen": 64}, "less than max_seqlen"),
+    (EmbedSpec, {"pooling": "median"}, "cls, mean"),
+    (EmbedSpec, {"pooling": "mean+median"}, "cls, mean"),
+    (EmbedSpec, {"passthrough": ["a", "a"]}, "each column once"),
+    (EmbedSpec, {"passthrough": ["id"]}, "carried anyway"),
+    (EmbedSpec, {"passthrough": ["embedding"]}, "columns of the output"),
+    (Slicing, {"max_rows": 0}, "max_rows is 0"),
+    (TokenizePool, {"max_actors": 0}, "max_actors is 0"),
+    (EncodePool, {"num_gpus": -1.0}, "num_gpus is -1.0"),
+    (EncodePool, {"device": "cuda", "num_gpus": 0}, "set num_gpus"),
+]
+
+
+@pytest.mark.parametrize(("kind", "fields", "words"), WRONG)
+def test_refused_at_birth_with_field_value_and_remedy(kind, fields, words):
+    values = ({"model": "m"} if kind is EmbedSpec else {}) | fields
+    with pytest.raises(SpecError) as caught:
+        kind(**values)
+    assert words in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_fingerprint_changes_with_every_field_but_the_name_of_the_model():
+    spec = EmbedSpec(model="m")
+    base = fingerprint(spec, "hash")
+    assert len(base) == 16
+    assert base == fingerprint(EmbedSpec(model="another/place"), "hash")
+    assert base != fingerprint(spec, "other hash")
+    changes = {
+        "text": "body", "separator": " ", "id": "key", "passthrough": ["a"], "prompt": "x", "max_seqlen": 9,
+        "overlong": "chunk", "pooling": "cls", "normalize": False, "dim": 3, "precision": "float32",
+        "output_dtype": "float16", "trust_remote_code": True,
+    }  # fmt: skip
+    assert changes.keys() | {"model", "stride"} == canonical(spec).keys()
+    prints = [fingerprint(replace(spec, **{name: value}), "hash") for name, value in changes.items()]
+    assert len({base, *prints}) == len(prints) + 1
+
+
+def test_differences_name_both_values():
+    ours, theirs = canonical(EmbedSpec(model="m", dim=3)), canonical(EmbedSpec(model="m"))
+    assert differences(ours, theirs) == ["dim: 'auto' -> 3"]
+
+
+def test_text_columns_are_a_list():
+    assert EmbedSpec(model="m").texts == ["text"]
+    assert EmbedSpec(model="m", text=["title", "body"]).texts == ["title", "body"]
