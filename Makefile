@@ -1,0 +1,59 @@
+# make embed   set-up, the demo corpus, about a minute of embedding (ROWS=all for all of it, ROWS=500 for less)
+# make test    set-up, ruff, mypy, the whole test suite
+# make bench   Manta beside its peers on the same text (ROWS=, ROUNDS=); writes benchmarks/results/
+# make lock    requirements.lock anew from the ranges in pyproject.toml
+# make clean   away with build/ and caches; .venv stays
+#
+# Set-up needs Python 3.11 or later as python3 (PYTHON=... for another) and a package index; it all goes into .venv.
+
+PYTHON ?= python3
+ROUNDS ?= 3
+QUERY ?= What do we owe to soldiers who came home from the war?
+
+SHELL := /bin/bash
+VENV := .venv/bin/python
+READY := .venv/requirements.lock
+
+export RAY_USAGE_STATS_ENABLED = 0
+export RAY_ENABLE_UV_RUN_RUNTIME_ENV = 0
+export TOKENIZERS_PARALLELISM = false
+export PIP_DISABLE_PIP_VERSION_CHECK = 1
+
+.PHONY: help embed test bench lock clean
+
+help:
+	@sed -n 's/^# \(make .*\)/\1/p' Makefile
+
+embed: ROWS ?= 4096
+embed: $(READY)
+	@$(VENV) -m examples.demo_corpus --output build/sotu
+	@$(VENV) -m jobs.embed --config examples/embed-sotu.yaml $(if $(filter all,$(ROWS)),,--limit $(ROWS))
+	@$(VENV) -m examples.neighbours --config examples/embed-sotu.yaml --query "$(QUERY)"
+
+test: $(READY)
+	@$(VENV) -m ruff check --quiet .
+	@$(VENV) -m ruff format --quiet --check .
+	@$(VENV) -m mypy --no-error-summary
+	@$(VENV) -m pytest
+
+bench: ROWS ?= 2048
+bench: $(READY)
+	@$(VENV) -m examples.demo_corpus --output build/sotu
+	@$(VENV) -m benchmarks.embed --documents build/sotu --rows $(ROWS) --rounds $(ROUNDS)
+
+lock: $(READY)
+	@$(VENV) .ci/lock.py
+
+clean:
+	@rm -rf build .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	@find pipelines jobs examples benchmarks tests -name __pycache__ -prune -exec rm -rf {} +
+
+# The copy of the lock in .venv says what is installed there: a lock of the same text, only touched, installs nothing.
+# torch is named once more without --no-deps, for builds that bring libraries of their own.
+$(READY): requirements.lock
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	  { echo "$(PYTHON) is $$($(PYTHON) --version 2>&1): Manta needs Python 3.11 or later, name one by PYTHON=..." >&2; exit 2; }
+	@test -x $(VENV) || $(PYTHON) -m venv .venv
+	@cmp -s $< $@ || { echo "Installing requirements.lock into .venv (minutes, once)" && \
+	  $(VENV) -m pip install -qq --no-deps -r $< && $(VENV) -m pip install -qq "$$(grep ^torch== $<)"; }
+	@cp $< $@
