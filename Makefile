@@ -14,9 +14,6 @@ SHELL := /bin/bash
 VENV := .venv/bin/python
 READY := .venv/requirements.lock
 
-export RAY_USAGE_STATS_ENABLED = 0
-export RAY_ENABLE_UV_RUN_RUNTIME_ENV = 0
-export TOKENIZERS_PARALLELISM = false
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 
 .PHONY: help embed test bench lock clean
@@ -28,7 +25,7 @@ embed: ROWS ?= 4096
 embed: $(READY)
 	@$(VENV) -m examples.demo_corpus --output build/sotu
 	@$(VENV) -m jobs.embed --config examples/embed-sotu.yaml $(if $(filter all,$(ROWS)),,--limit $(ROWS))
-	@$(VENV) -m examples.neighbours --config examples/embed-sotu.yaml --query "$(QUERY)"
+	@$(VENV) -m examples.neighbours "$(QUERY)"
 
 test: $(READY)
 	@$(VENV) -m ruff check --quiet .

@@ -14,8 +14,9 @@ from typing import Any
 
 TORCH = "torch==2.13.0"
 HEADER = """\
-# Exact versions of all that Manta, its demo and its tests need. Written by `make lock` from the ranges in pyproject.toml;
-# do not edit. `make` installs it by `pip install --no-deps -r requirements.lock`, so what stands here is all there is.
+# Exact versions of all that Manta, its demo and its tests need. Written by `make lock` from the ranges in
+# pyproject.toml; do not edit. `make` installs it by `pip install --no-deps -r requirements.lock`, so what stands here
+# is all there is.
 # torch stands without a local version: each platform takes its own build of it.
 """
 

