@@ -1,0 +1,212 @@
+from __future__ import annotations
+
+import json
+import os
+import secrets
+import shutil
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+
+from pipelines.run.cluster import ClusterResources, Node, NodeType, cluster_resources, config_of_ray_cluster, may_add
+
+HEAD_ID = "f" * 51 + "00000"  # the fake provider gives its nodes such ids, and must know the head's
+
+
+def test_the_session_s_own_ray_has_no_autoscaler(ray_session: None) -> None:
+    ours = cluster_resources()
+    assert (ours.cpus, ours.gpus, ours.may_add) == (4.0, 0.0, ())
+    assert ours.nodes[0].object_store_bytes == 512 * 2**20
+    assert str(ours) == "1 node with 4 CPUs and 0 GPUs, and none to come"
+
+
+def test_no_config_adds_nothing() -> None:
+    assert may_add({}, [("", Node(cpus=4))] * 3) == ()
+
+
+CONFIG = {
+    "max_workers": 6,
+    "head_node_type": "head",
+    "available_node_types": {
+        "head": {"resources": {"CPU": 0}, "max_workers": 0},
+        "cpu": {"resources": {"CPU": 32}, "max_workers": 4},
+        "gpu": {"resources": {"CPU": 16, "GPU": 1, "accelerator_type:L4": 1}, "max_workers": 3},
+    },
+}
+CPU, GPU = Node(cpus=32), Node(cpus=16, gpus=1, accelerator="L4")
+
+
+def test_node_types_may_be_added_up_to_the_limit_of_all() -> None:
+    assert may_add(CONFIG, []) == (NodeType(node=GPU, most=3), NodeType(node=CPU, most=3))
+
+
+def test_what_is_there_is_not_added_again() -> None:
+    assert may_add(CONFIG, [("gpu", GPU), ("cpu", CPU)]) == (NodeType(node=GPU, most=2), NodeType(node=CPU, most=2))
+    nameless = [("", GPU), ("", GPU), ("", GPU)]
+    assert may_add(CONFIG, nameless) == (NodeType(node=CPU, most=3),)
+
+
+def test_what_may_come_is_told() -> None:
+    ours = ClusterResources(nodes=(Node(cpus=0),), may_add=may_add(CONFIG, []))
+    assert str(ours) == "1 node with 0 CPUs and 0 GPUs, and 6 nodes with 144 CPUs and 3 GPUs by the autoscaler"
+    assert len(ours.to_come) == 6
+
+
+def ray_cluster(autoscaling: bool) -> dict[str, Any]:
+    """A RayCluster resource as KubeRay keeps it, with a pool of GPUs from zero."""
+
+    def template(limits: dict[str, str]) -> dict[str, Any]:
+        return {"spec": {"containers": [{"name": "ray", "resources": {"limits": limits, "requests": limits}}]}}
+
+    head = template({"cpu": "2", "memory": "8Gi"})
+    gpu = template({"cpu": "15", "memory": "60Gi", "nvidia.com/gpu": "1"})
+    group = {"groupName": "gpu", "replicas": 0, "minReplicas": 0, "maxReplicas": 4, "rayStartParams": {}}
+    return {
+        "metadata": {"name": "manta", "namespace": "default"},
+        "spec": {
+            "enableInTreeAutoscaling": autoscaling,
+            "headGroupSpec": {"rayStartParams": {"num-cpus": "0"}, "template": head},
+            "workerGroupSpecs": [group | {"template": gpu}],
+        },
+    }
+
+
+def test_a_ray_cluster_resource_tells_what_may_come() -> None:
+    kinds = may_add(config_of_ray_cluster(ray_cluster(autoscaling=True)), [])
+    assert [(kind.node.cpus, kind.node.gpus, kind.most) for kind in kinds] == [(15, 1, 4)]
+    assert config_of_ray_cluster(ray_cluster(autoscaling=False)) == {}
+
+
+DRIVER = """
+import json, sys, time
+import ray
+from pipelines.run.cluster import cluster_resources
+from pipelines.run.placement import place, waits_for
+from pipelines.run.sizing import ModelSize
+from pipelines.spec import EncodePool, TokenizePool
+
+ray.init(address=sys.argv[1], log_to_driver=False, logging_level="ERROR")
+before = cluster_resources()
+placement = place(before, TokenizePool(), EncodePool(), ModelSize(num_parameters=85_000_000))
+
+@ray.remote(num_cpus=placement.encode_cpus, num_gpus=placement.encode_gpus)
+class Encoder:
+    def gpus(self):
+        return ray.get_gpu_ids()
+
+gpus = ray.get(Encoder.remote().gpus.remote(), timeout=120)
+after = cluster_resources()
+print(json.dumps({
+    "before": str(before), "waits_for": placement.waits_for, "num_gpus": placement.encode_gpus, "gpus": gpus,
+    "after": str(after), "waits_for_after": waits_for(placement, after),
+}))
+"""
+
+
+@pytest.fixture
+def autoscaled() -> Iterator[dict[str, str]]:
+    """A cluster with a real autoscaler: a head without CPUs, and a pool of one GPU node, from zero. Its environment.
+
+    Ray's own AutoscalingCluster ends every Ray on the machine before and after; this one ends only what it started.
+    """
+    folder = Path(tempfile.mkdtemp(prefix="ray-", dir="/tmp"))
+    port = free_port()
+    address = f"127.0.0.1:{port}"
+    (folder / "autoscaling.yaml").write_text(json.dumps(autoscaling(address)))
+    environment = os.environ | {
+        "RAY_AUTH_MODE": "token",
+        "RAY_AUTH_TOKEN": secrets.token_hex(32),
+        "RAY_FAKE_CLUSTER": "1",
+        "RAY_CLOUD_INSTANCE_ID": HEAD_ID,
+        "RAY_OVERRIDE_NODE_ID_FOR_TESTING": HEAD_ID,
+        "AUTOSCALER_UPDATE_INTERVAL_S": "1",
+    }
+    flags = ["--head", "--block", "--node-ip-address=127.0.0.1", f"--port={port}", "--num-cpus=0"]
+    flags += [
+        f"--autoscaling-config={folder}/autoscaling.yaml",
+        f"--temp-dir={folder}/ray",
+        "--include-dashboard=false",
+    ]
+    flags += ["--object-store-memory=100000000", f"--ray-client-server-port={free_port()}"]
+    flags += [f"--dashboard-agent-listen-port={free_port()}", "--min-worker-port=0", "--max-worker-port=0"]
+    ray = Path(sys.executable).with_name("ray")
+    with (folder / "head.log").open("w") as log:
+        head = subprocess.Popen([ray, "start", *flags], env=environment, stdout=log, stderr=log)
+    try:
+        wait_for_port(port)
+        yield environment | {"RAY_ADDRESS": address}
+    finally:
+        ours = [process for process in psutil.process_iter(["cmdline"]) if is_of(process, folder)]
+        head.terminate()
+        head.wait(30)
+        for process in ours:  # the nodes that the autoscaler made outlive it
+            if process.is_running():
+                process.kill()
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def autoscaling(address: str) -> dict[str, Any]:
+    """The file that `ray up` would write for a pool of GPUs from zero, for nodes on this machine."""
+    lists = ["initialization_commands", "setup_commands", "head_setup_commands", "worker_setup_commands"]
+    lists += ["head_start_ray_commands", "worker_start_ray_commands", "cluster_synced_files"]
+    gpu = {"CPU": 2, "GPU": 1, "object_store_memory": 100_000_000}
+    return {
+        "cluster_name": "test",
+        "max_workers": 1,
+        "idle_timeout_minutes": 5,
+        "provider": {"type": "fake_multinode", "gcs_address": address, "head_node_id": HEAD_ID},
+        "head_node_type": "ray.head.default",
+        "available_node_types": {
+            "ray.head.default": {"resources": {"CPU": 0}, "node_config": {}, "max_workers": 0},
+            "gpu": {"resources": gpu, "node_config": {}, "min_workers": 0, "max_workers": 1},
+        },
+        "auth": {},
+        "file_mounts": {},
+        **{name: [] for name in lists},
+    }
+
+
+def test_a_gpu_pool_from_zero_is_seen_asked_for_and_comes(autoscaled: dict[str, str]) -> None:
+    command = [sys.executable, "-c", DRIVER, autoscaled["RAY_ADDRESS"]]
+    driver = subprocess.run(command, env=autoscaled, capture_output=True, text=True, timeout=200, check=False)
+    assert driver.returncode == 0, driver.stderr
+    seen = json.loads(driver.stdout.splitlines()[-1])
+    assert seen == {
+        "before": "1 node with 0 CPUs and 0 GPUs, and 1 node with 2 CPUs and 1 GPU by the autoscaler",
+        "waits_for": "a node with 1 GPU",
+        "num_gpus": 1.0,
+        "gpus": [0],
+        "after": "2 nodes with 2 CPUs and 1 GPU, and none to come",
+        "waits_for_after": "",
+    }
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def wait_for_port(port: int) -> None:
+    end = time.monotonic() + 60
+    while time.monotonic() < end:
+        try:
+            socket.create_connection(("127.0.0.1", port), 1).close()
+        except OSError:
+            time.sleep(0.2)
+        else:
+            return
+    raise TimeoutError(f"nothing answers at port {port}")
+
+
+def is_of(process: psutil.Process, folder: Path) -> bool:
+    """Whether the process was started for the cluster that lives in the folder."""
+    return any(str(folder) in word for word in process.info["cmdline"] or [])
