@@ -1,0 +1,46 @@
+"""Which processor a network runs on, in which precision, with how many threads."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import torch
+
+from pipelines.errors import SpecError
+
+Precision = Literal["float32", "bfloat16", "float16"]
+DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
+CUDA_TOKEN_BUDGET = 65_536
+CPU_TOKEN_BUDGET = 4_096
+
+
+def pick_device(wish: str) -> torch.device:
+    """cpu or cuda; auto: cuda where this process has one. SpecError where cuda is asked for and missing."""
+    if wish == "cuda" and not torch.cuda.is_available():
+        raise SpecError("device is cuda, but this process sees no GPU: set device to auto or cpu")
+    return torch.device("cuda" if wish != "cpu" and torch.cuda.is_available() else "cpu")
+
+
+def pick_precision(wish: Precision | Literal["auto"], device: torch.device) -> Precision:
+    """The precision that runs; auto: bfloat16 where the processor multiplies it natively, else float32."""
+    if wish != "auto":
+        return wish
+    if device.type == "cuda":
+        native = torch.cuda.get_device_capability(device) >= (8, 0)
+    else:
+        capabilities = torch.cpu.get_capabilities()
+        native = any(capabilities.get(name, False) for name in ("avx512_bf16", "amx_bf16", "bf16"))
+    return "bfloat16" if native else "float32"
+
+
+def set_threads(wish: int | str) -> None:
+    """Threads of the network on a CPU. auto: leave torch's own number, which is OMP_NUM_THREADS or the cores."""
+    if wish != "auto":
+        torch.set_num_threads(int(wish))
+
+
+def pick_token_budget(wish: int | str, device: torch.device) -> int:
+    """Tokens of a forward pass, padding counted."""
+    if wish != "auto":
+        return int(wish)
+    return CUDA_TOKEN_BUDGET if device.type == "cuda" else CPU_TOKEN_BUDGET

@@ -1,0 +1,219 @@
+"""Chunks of token ids to vectors: sorted by length, cut by token budget, pooled in float32, put home by index."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, field, replace
+from typing import Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+from torch.nn.functional import normalize
+
+from pipelines.model.attention import PACKED
+from pipelines.model.device import DTYPES, Precision, pick_device, pick_precision, pick_token_budget, set_threads
+from pipelines.model.folder import ModelFolder
+from pipelines.model.heads import load_heads
+from pipelines.model.network import can_pack, first_position, load_network, run_packed, run_padded, useful_flops
+from pipelines.model.pooling import pool
+from pipelines.model.refusal import is_out_of_memory, reason, refusals
+from pipelines.spec import EmbedSpec, refuse
+from pipelines.text.pack import pack_batch, pad_batch, plan_batches
+
+Path = Literal["auto", "packed", "padded"]
+Rows = npt.NDArray[np.int64]
+
+
+@dataclass(kw_only=True)
+class EncodeStats:
+    """What a call of ``encode`` did. ``flops`` are the useful ones, padding not counted."""
+
+    num_tokens: int = 0
+    num_computed_tokens: int = 0  # with padding
+    compute_seconds: float = 0.0  # in the network, pooling and heads
+    convert_seconds: float = 0.0  # planning batches, making tensors, fetching vectors
+    flops: float = 0.0
+    token_budget: int = 0  # in force at the end
+
+
+@dataclass(frozen=True)
+class Encoded:
+    """Vectors float32[n, dim], a row of NaN where the chunk failed, and why it did, without any text."""
+
+    vectors: npt.NDArray[np.float32]
+    failures: dict[int, str] = field(default_factory=dict)
+    stats: EncodeStats = field(default_factory=EncodeStats)
+
+
+@dataclass(frozen=True)
+class _Job:
+    """One call of ``encode``: its n chunks, and what has become of them."""
+
+    values: npt.NDArray[np.int32]
+    offsets: npt.NDArray[np.int64]
+    lengths: Rows
+    prompt_length: int
+    vectors_nd: Tensor
+    failures: dict[int, str]
+    stats: EncodeStats
+
+
+class Encoder:
+    """A model's network, pooling and heads, on one device.
+
+    ``spec`` is resolved. ``path`` auto is packed on CUDA in half precision where the network can, else padded, which is
+    faster on a CPU. SpecError where the folder does not load or the request does not fit it.
+    """
+
+    def __init__(
+        self,
+        folder: ModelFolder,
+        spec: EmbedSpec,
+        *,
+        device: str = "auto",
+        num_threads: int | str = "auto",
+        token_budget: int | str = "auto",
+        compile: bool = False,
+        path: Path = "auto",
+        attention: str = "sdpa",
+    ) -> None:
+        set_threads(num_threads)
+        self._device = pick_device(device)
+        self.device = self._device.type
+        self.precision = pick_precision(spec.precision, self._device)
+        self.dim = int(spec.dim)
+        self.compiled = compile
+        self._folder, self._spec, self._attention = folder, spec, attention
+        self._token_budget = pick_token_budget(token_budget, self._device)
+        self._network = self._load(path)
+        self._heads = load_heads(folder, self._device)
+        self._pad_id = getattr(self._network.config, "pad_token_id", None) or 0
+        self._vocab_size = int(self._network.config.vocab_size)
+
+    @classmethod
+    def plain(cls, folder: ModelFolder, spec: EmbedSpec) -> Encoder:
+        """The path that all others are held against: float32, eager attention, on the CPU."""
+        return cls(folder, replace(spec, precision="float32"), device="cpu", path="padded", attention="eager")
+
+    def variant(self, *, precision: Precision | None = None, compile: bool | None = None) -> Encoder:
+        """The same encoder in another precision, or without compilation."""
+        return Encoder(
+            self._folder,
+            replace(self._spec, precision=precision or self.precision),
+            device=self.device,
+            token_budget=self._token_budget,
+            compile=self.compiled if compile is None else compile,
+            path=self.path,
+            attention=self._attention,
+        )
+
+    def _load(self, path: Path) -> Any:
+        half = self.precision != "float32"
+        wish = ("packed" if self.device == "cuda" and half else "padded") if path == "auto" else path
+        dtype, trust = DTYPES[self.precision], self._spec.trust_remote_code
+        network = load_network(
+            self._folder, dtype=dtype, device=self._device, attention="sdpa", trust_remote_code=trust
+        )
+        packed = wish == "packed" and can_pack(network, self._folder)
+        if path == "packed" and not packed:
+            refuse(self._spec, "model", f"a {self._folder.model_type} network cannot run packed: choose path padded")
+        self.path: Literal["packed", "padded"] = "packed" if packed else "padded"
+        if packed:
+            network.set_attn_implementation(PACKED)
+        if self.compiled:
+            network.compile(dynamic=True)
+        return network
+
+    def encode(self, values: npt.NDArray[np.int32], offsets: npt.NDArray[np.int64], prompt_length: int = 0) -> Encoded:
+        """Vectors of n chunks, of which chunk i is ``values[offsets[i]:offsets[i + 1]]``.
+
+        ``prompt_length`` tokens at the head of each chunk are left out of pooling where the folder says so
+        (include_prompt false). A chunk that fails is found by bisection and reported; what a harmless chunk hits too is
+        raised. Running out of GPU memory halves the token budget for good.
+        """
+        started = time.perf_counter()
+        job = self._job(values, offsets, prompt_length)
+        healthy = np.setdiff1d(np.arange(len(job.lengths)), list(job.failures))
+        for rows in self._plan(job, healthy):
+            self._attempt(job, rows)
+        vectors = job.vectors_nd.cpu().numpy()
+        for row in np.flatnonzero(~np.isfinite(vectors).all(axis=1)).tolist():
+            job.failures.setdefault(row, "the vector is not finite")
+            vectors[row] = np.nan
+        job.stats.compute_seconds = time.perf_counter() - started - job.stats.convert_seconds
+        job.stats.token_budget = self._token_budget
+        return Encoded(vectors, job.failures, job.stats)
+
+    def _job(self, values: npt.NDArray[np.int32], offsets: npt.NDArray[np.int64], prompt_length: int) -> _Job:
+        lengths = np.diff(offsets).astype(np.int64)
+        vectors_nd = torch.full((len(lengths), self.dim), torch.nan, device=self._device)
+        stats = EncodeStats(num_tokens=int(lengths.sum()), flops=useful_flops(self._network, lengths))
+        left_out = 0 if self._folder.include_prompt else prompt_length
+        refused = refusals(values, offsets, self._vocab_size, self._folder.max_positions)
+        return _Job(values, offsets, lengths, left_out, vectors_nd, refused, stats)
+
+    def _plan(self, job: _Job, rows: Rows) -> list[Rows]:
+        started = time.perf_counter()
+        batches = plan_batches(job.lengths[rows], self._token_budget, padded=self.path == "padded")
+        job.stats.convert_seconds += time.perf_counter() - started
+        return [rows[batch] for batch in batches]
+
+    def _attempt(self, job: _Job, rows: Rows) -> None:
+        """Vectors of these rows; where that fails, of each part of them for which it does not."""
+        try:
+            self._forward(job, rows)
+            return
+        except Exception as error:  # recorded below, or raised by the probe
+            failure = error.with_traceback(None)  # the frames would keep the batch's memory
+        if is_out_of_memory(failure):
+            self._shrink(job, rows)
+        else:
+            self._probe(failure)
+        if len(rows) == 1:
+            job.failures[int(rows[0])] = reason(failure)
+            return
+        halves = self._plan(job, rows) if is_out_of_memory(failure) else np.array_split(rows, 2)
+        for part in halves:
+            self._attempt(job, part)
+
+    def _shrink(self, job: _Job, rows: Rows) -> None:
+        """A budget of half what was too much."""
+        lengths = job.lengths[rows]
+        tried = int(lengths.sum() if self.path == "packed" else len(rows) * lengths.max())
+        self._token_budget = max(1, min(self._token_budget, tried) // 2)
+        if self.device == "cuda":
+            torch.cuda.empty_cache()
+
+    def _probe(self, failure: Exception) -> None:
+        """Raise the failure where a harmless chunk fails too: then no row is to blame."""
+        offsets = np.array([0, 4])
+        try:
+            self._forward(self._job(np.full(4, self._pad_id, np.int32), offsets, 0), np.array([0]))
+        except Exception as error:
+            raise failure from error
+
+    @torch.inference_mode()
+    def _forward(self, job: _Job, rows: Rows) -> None:
+        started = time.perf_counter()
+        arrays = self._packed(job, rows) if self.path == "packed" else self._padded(job, rows)
+        tensors = [self._tensor(array) for array in arrays]
+        lengths_b, rows_b = self._tensor(job.lengths[rows]), self._tensor(rows)
+        job.stats.num_computed_tokens += arrays[0].size
+        job.stats.convert_seconds += time.perf_counter() - started
+        run: Any = run_packed if self.path == "packed" else run_padded
+        hidden_td = run(self._network, *tensors, int(job.lengths[rows].max()))
+        vectors_bd = self._heads(pool(hidden_td, lengths_b, self._spec.pooling, job.prompt_length))[:, : self.dim]
+        job.vectors_nd[rows_b] = normalize(vectors_bd, dim=-1) if self._spec.normalize else vectors_bd
+
+    def _padded(self, job: _Job, rows: Rows) -> tuple[npt.NDArray[Any], ...]:
+        return pad_batch(job.values, job.offsets, rows, self._pad_id)
+
+    def _packed(self, job: _Job, rows: Rows) -> tuple[npt.NDArray[Any], ...]:
+        batch = pack_batch(job.values, job.offsets, rows)
+        return batch.input_ids, batch.position_ids + first_position(self._folder), batch.cu_seqlens
+
+    def _tensor(self, array: npt.NDArray[Any]) -> Tensor:
+        tensor = torch.from_numpy(array)
+        return tensor if self.device == "cpu" else tensor.pin_memory().to(self._device, non_blocking=True)

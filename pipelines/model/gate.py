@@ -1,0 +1,103 @@
+"""The gate: an encoder works only after its real path has agreed with the plain one.
+
+The plain one runs a few frozen texts in float32 through transformers' eager attention on a CPU, one by one. The real
+path runs them together, of very different lengths, so that packing, padding, precision and compilation all show.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from pipelines.errors import GateError
+from pipelines.model.encoder import Encoder
+from pipelines.model.folder import ModelFolder
+from pipelines.model.tokenizer import DocumentTokenizer, TokenizedDocuments
+from pipelines.spec import EmbedSpec
+
+SENTENCE = "The harbour master counted nine ships at dawn and wrote each name into the long ledger. "
+TEXTS = (
+    "Rain.",
+    "How far is the nearest star?",
+    "In 1848 the town built 3 mills, 12 bridges & one clock tower; two still stand.",
+    "Straße, naïve café, Ελλάδα, Москва, 東京の天気, مرحبا بالعالم, 🙂.",
+    "def area(radius):\n    return 3.14159 * radius ** 2  # square metres",
+    SENTENCE * 3,
+    "A letter from the north: " + SENTENCE * 8,
+    SENTENCE * 40,
+)
+LEAST_COSINE = {"float32": 0.99999, "bfloat16": 0.995, "float16": 0.999}
+"""Below it an encoder is refused. Honest networks lose a few 1e-4 in bfloat16; chunks that mix lose far more."""
+
+
+@dataclass(frozen=True)
+class GateReference:
+    """float32[n, dim]: vectors of the frozen texts by the plain path."""
+
+    vectors: npt.NDArray[np.float32]
+
+
+def tokenize_texts(tokenizer: DocumentTokenizer) -> TokenizedDocuments:
+    """The frozen texts as chunks."""
+    return tokenizer.tokenize(TEXTS)
+
+
+def reference(folder: ModelFolder, spec: EmbedSpec) -> GateReference:
+    """What the plain path gives for the frozen texts, under a resolved spec."""
+    plain = Encoder.plain(folder, spec)
+    tokenizer = DocumentTokenizer(folder, spec)
+    return GateReference(one_by_one(plain, tokenize_texts(tokenizer), tokenizer.prompt_length))
+
+
+def one_by_one(encoder: Encoder, tokens: TokenizedDocuments, prompt_length: int) -> npt.NDArray[np.float32]:
+    """float32[n, dim], each chunk in a forward pass of its own."""
+    vectors = [
+        encoder.encode(tokens.values[start:stop], np.array([0, stop - start]), prompt_length).vectors
+        for start, stop in zip(tokens.offsets[:-1].tolist(), tokens.offsets[1:].tolist(), strict=True)
+    ]
+    return np.concatenate(vectors)
+
+
+def check(encoder: Encoder, tokenizer: DocumentTokenizer, reference: GateReference) -> float:
+    """The worst cosine of the encoder's real path with the reference.
+
+    GateError where it is too low, naming what is to blame: the path is run again with one thing made plain at a time.
+    """
+    tokens = tokenize_texts(tokenizer)
+    found = encoder.encode(tokens.values, tokens.offsets, tokenizer.prompt_length).vectors
+    worst = worst_cosine(found, reference.vectors)
+    least = LEAST_COSINE[encoder.precision]
+    if not worst >= least:
+        culprit, remedy = _culprit(encoder, tokens, tokenizer.prompt_length, reference)
+        raise GateError(
+            f"{culprit} makes vectors that agree with the plain float32 path to {worst:.5f} only "
+            f"(cosine; {least} is asked for in {encoder.precision}): {remedy}"
+        )
+    return worst
+
+
+def worst_cosine(found: npt.NDArray[np.float32], expected: npt.NDArray[np.float32]) -> float:
+    """Least cosine of any pair of rows; NaN where a vector is not finite."""
+    lengths = np.linalg.norm(found, axis=1) * np.linalg.norm(expected, axis=1)
+    return float(np.min(np.sum(found * expected, axis=1) / np.maximum(lengths, 1e-12)))
+
+
+def _culprit(
+    encoder: Encoder, tokens: TokenizedDocuments, prompt_length: int, reference: GateReference
+) -> tuple[str, str]:
+    """What to blame, and what to do about it."""
+    least = LEAST_COSINE[encoder.precision]
+
+    def passes(variant: Encoder) -> bool:
+        found = variant.encode(tokens.values, tokens.offsets, prompt_length).vectors
+        return worst_cosine(found, reference.vectors) >= least
+
+    if encoder.compiled and passes(encoder.variant(compile=False)):
+        return "compilation", "set compile to false"
+    if worst_cosine(one_by_one(encoder, tokens, prompt_length), reference.vectors) >= least:
+        return "packing" if encoder.path == "packed" else "padding", "report it with the model's name"
+    if encoder.precision != "float32" and passes(encoder.variant(precision="float32")):
+        return f"precision {encoder.precision}", "set precision to float32"
+    return "the network", "fetch the model again, or report it with the model's name"
