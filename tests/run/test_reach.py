@@ -1,0 +1,128 @@
+from __future__ import annotations
+
+import json
+import os
+import secrets
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from pipelines.errors import SpecError
+from pipelines.run.reach import blind_nodes, look, probe, require_shared, witness
+
+SCRIPT = """
+import json, os, signal, subprocess, sys, time
+import ray
+from ray.cluster_utils import Cluster
+from pipelines.errors import SpecError
+from pipelines.run.reach import require_shared
+
+folder, private = sys.argv[1], sys.argv[2] == "private"
+args = {"num_cpus": 1, "object_store_memory": 80 * 2**20, "include_dashboard": False}
+cluster = Cluster(initialize_head=True, head_node_args=args)
+cluster.add_node(num_cpus=1, object_store_memory=80 * 2**20)
+ray.init(address=cluster.address, log_to_driver=False, logging_level="ERROR")
+
+def verdict():
+    try:
+        require_shared(output=folder + "/out", inputs=[folder + "/corpus"])
+    except SpecError as error:
+        return str(error)
+    return "shared"
+
+said = {"two": verdict()}
+if private:
+    hide = f"mount -t tmpfs none {folder} && exec {sys.argv[3]} start --address={cluster.address} --num-cpus=1 --block"
+    flags = "--object-store-memory=80000000 --min-worker-port=0 --max-worker-port=0 --node-name=private"
+    node = subprocess.Popen(["unshare", "-rm", "sh", "-c", f"{hide} {flags}"], stdout=subprocess.DEVNULL)
+    try:
+        while sum(n["Alive"] for n in ray.nodes()) < 3 and node.poll() is None:
+            time.sleep(0.2)
+        said["blind"] = next(n["NodeID"][:8] for n in ray.nodes() if n["NodeName"] == "private")
+        said["three"] = verdict()
+    finally:
+        node.terminate()
+        node.wait(30)
+ray.shutdown()
+cluster.shutdown()
+print(json.dumps(said))
+"""
+
+
+def can_hide_mounts() -> bool:
+    """Whether this machine lets us give a process a view of the file system of its own."""
+    try:
+        return subprocess.run(["unshare", "-rm", "true"], capture_output=True, check=False).returncode == 0
+    except FileNotFoundError:
+        return False
+
+
+def test_on_several_nodes_a_path_is_good_only_if_all_see_it(tmp_path: Path) -> None:
+    """Two nodes that share the disk agree; a third with another file system mounted over the folder does not."""
+    (tmp_path / "corpus").mkdir()
+    (tmp_path / "corpus" / "a.parquet").write_bytes(b"PAR1")
+    private = can_hide_mounts()
+    environment = os.environ | {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": secrets.token_hex(32)}
+    ray = str(Path(sys.executable).with_name("ray"))
+    command = [sys.executable, "-c", SCRIPT, str(tmp_path), "private" if private else "", ray]
+    run = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=200, check=False)
+    assert run.returncode == 0, run.stderr
+    said = json.loads(run.stdout.splitlines()[-1])
+    assert said["two"] == "shared"
+    assert not (tmp_path / "out").exists()
+    if private:
+        assert str(tmp_path) in said["three"]
+        assert said["blind"] in said["three"]
+        assert "s3://" in said["three"]
+
+
+def test_one_node_needs_no_probe(ray_session: None, tmp_path: Path) -> None:
+    require_shared(output=str(tmp_path / "out"), inputs=[str(tmp_path / "nothing")])
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_nodes_that_see_otherwise_or_nothing_are_named() -> None:
+    wanted = {"/a": "4 17 x", "/b": "9 18 y"}
+    answers = {"n2": {"/a": "4 17 x", "/b": "9 18 y"}, "n3": {"/a": "4 17 x", "/b": ""}, "n1": {"/b": "9 19 y"}}
+    assert blind_nodes(wanted, answers) == {"/a": ["n1"], "/b": ["n1", "n3"]}
+    assert blind_nodes(wanted, {"n2": dict(wanted)}) == {}
+
+
+def test_a_file_is_known_from_its_namesake(tmp_path: Path) -> None:
+    one, same, other = tmp_path / "one", tmp_path / "same", tmp_path / "other"
+    for file, text in ((one, "abc"), (same, "abc"), (other, "abd")):
+        file.write_text(text)
+        os.utime(file, ns=(0, 1))
+    marks = look([str(one), str(same), str(other), str(tmp_path / "none")])
+    assert marks[str(one)] == marks[str(same)] != marks[str(other)]
+    assert marks[str(tmp_path / "none")] == ""
+    os.utime(same, ns=(0, 2))
+    assert look([str(same)])[str(same)] != marks[str(one)]
+
+
+def test_a_witness_stands_for_a_file_a_folder_or_a_glob(tmp_path: Path) -> None:
+    deep = tmp_path / "year=2020" / "b.parquet"
+    deep.parent.mkdir()
+    deep.write_bytes(b"")
+    assert witness(str(deep)) == witness(str(tmp_path)) == witness(str(tmp_path / "**" / "*.parquet")) == str(deep)
+    with pytest.raises(SpecError, match="no file"):
+        witness(str(tmp_path / "none"))
+
+
+def test_a_probe_leaves_nothing_and_takes_nothing_away(tmp_path: Path) -> None:
+    with probe(str(tmp_path / "new" / "out")) as files:
+        assert len(Path(files[0]).read_text()) == 64
+    assert list(tmp_path.iterdir()) == []
+    kept = tmp_path / "old" / "_manta" / "tmp"
+    kept.mkdir(parents=True)
+    with probe(str(tmp_path / "old")) as files:
+        assert Path(files[0]).parent == kept
+    assert list(kept.iterdir()) == []
+
+
+def test_an_output_that_cannot_be_written_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(SpecError, match="cannot be written"), probe(str(tmp_path / "file" / "out")):
+        pass
