@@ -1,0 +1,222 @@
+"""What a run says while it runs: one live display in a terminal, a line a minute in a log, JSON on request.
+
+Everything here goes to stderr; stdout is for results. The same facts are shown in each form:
+
+    encode  12,288 of 23,880 documents (51 %), 24 of 47 slices, 9.1k tokens/s, 2 dead letters, 0:48 left
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import time
+from collections import deque
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from dataclasses import asdict, dataclass
+from functools import partial
+from types import TracebackType
+from typing import Literal, TextIO
+
+from rich.console import Console
+from rich.live import Live
+from rich.progress_bar import ProgressBar
+from rich.table import Table
+from rich.text import Text
+
+Mode = Literal["auto", "terminal", "log", "json"]
+WINDOW_SECONDS = 60.0  # over which the rate is taken, so that it follows what happens
+FIRST_LINE_SECONDS = 5.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class State:
+    """What is known at a moment."""
+
+    phase: str = ""
+    seconds: float = 0.0
+    """Since the run began."""
+    documents: int = 0
+    total_documents: int | None = None
+    slices: int = 0
+    total_slices: int | None = None
+    tokens: int = 0
+    tokens_per_second: float = 0.0
+    dead_letters: int = 0
+    seconds_left: float | None = None
+    waiting: str = ""
+    """What nothing goes on without, "" where it goes on."""
+
+
+class Progress(AbstractContextManager["Progress"]):
+    """The display of one run. A context manager: whatever ends the block leaves the terminal clean.
+
+    ``mode`` auto is terminal where the stream is one, and log elsewhere. ``interval`` is the least number of seconds
+    between two lines of a log, the first of which comes after 5; ``clock`` gives seconds.
+    """
+
+    def __init__(
+        self,
+        *,
+        total_documents: int | None = None,
+        total_slices: int | None = None,
+        mode: Mode = "auto",
+        interval: float = 60.0,
+        stream: TextIO | None = None,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._stream = stream or sys.stderr
+        self._mode = mode if mode != "auto" else "terminal" if _is_terminal(self._stream) else "log"
+        self._clock = clock
+        self._interval = interval
+        self._began = clock()
+        self._next_line = self._began + min(FIRST_LINE_SECONDS, interval)
+        self._phase, self._waiting, self._waiting_since = "", "", self._began
+        self._totals = (total_documents, total_slices)
+        self._done = dict.fromkeys(("documents", "tokens", "slices", "dead_letters"), 0)
+        self._marks: deque[tuple[float, int, int]] = deque([(self._began, 0, 0)])
+        self._live: Live | None = None
+
+    def __enter__(self) -> Progress:
+        if self._mode == "terminal":
+            console = Console(file=self._stream)
+            show = partial(Live, console=console, refresh_per_second=4, transient=True, redirect_stdout=False)
+            self._live = show(get_renderable=lambda: draw(self.state))
+            self._live.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._live is not None:
+            self._live.stop()
+            self._live = None
+        if self._mode in ("log", "json") and self._done["slices"]:
+            self._write(last=True)
+
+    def expect(self, *, documents: int, slices: int | None = None) -> None:
+        """The run's totals, once they are known."""
+        self._totals = (documents, slices)
+
+    def phase(self, name: str) -> None:
+        """A new phase begins, such as "list", "encode" or "commit". It ends what was waited for."""
+        self._phase, self._waiting = name, ""
+        self._marks = deque([(self._clock(), self._done["documents"], self._done["tokens"])])
+        self._tick()
+
+    def update(self, *, documents: int = 0, tokens: int = 0, slices: int = 0, dead_letters: int = 0) -> None:
+        """So much more is done. It ends what was waited for."""
+        more = {"documents": documents, "tokens": tokens, "slices": slices, "dead_letters": dead_letters}
+        self._done = {name: count + more[name] for name, count in self._done.items()}
+        now = self._clock()
+        if slices or documents:
+            self._waiting = ""
+        self._marks.append((now, self._done["documents"], self._done["tokens"]))
+        while len(self._marks) > 2 and self._marks[1][0] < now - WINDOW_SECONDS:
+            self._marks.popleft()
+        self._tick()
+
+    def waiting(self, text: str) -> None:
+        """Nothing goes on without ``text``, such as "a node with 1 GPU", which is shown with for how long."""
+        if text != self._waiting:
+            self._waiting, self._waiting_since = text, self._clock()
+        self._tick()
+
+    def say(self, line: str) -> None:
+        """One line that stays, above the live display or in the log."""
+        if self._live is not None:
+            self._live.console.print(Text(line))
+        elif self._mode == "json":
+            self._put(json.dumps({"seconds": round(self._clock() - self._began, 1), "say": line}))
+        elif self._mode == "log":
+            self._put(line)
+
+    @property
+    def state(self) -> State:
+        """The facts, now."""
+        now = self._clock()
+        then, documents, tokens = self._marks[0]
+        spent = max(now - then, 1e-9)
+        rate = (self._done["documents"] - documents) / spent
+        total, slices = self._totals
+        left = None if total is None or not rate else max(total - self._done["documents"], 0) / rate
+        waiting = f"{self._waiting}, {duration(now - self._waiting_since)}" if self._waiting else ""
+        return State(
+            phase=self._phase,
+            seconds=now - self._began,
+            total_documents=total,
+            total_slices=slices,
+            tokens_per_second=(self._done["tokens"] - tokens) / spent,
+            seconds_left=left,
+            waiting=waiting,
+            **self._done,
+        )
+
+    def _tick(self) -> None:
+        if self._mode in ("log", "json") and self._clock() >= self._next_line:
+            self._write()
+
+    def _write(self, last: bool = False) -> None:
+        self._next_line = self._clock() + self._interval
+        state = self.state
+        self._put(json.dumps(asdict(state) | {"last": last}) if self._mode == "json" else describe(state))
+
+    def _put(self, line: str) -> None:
+        self._stream.write(line + "\n")
+        self._stream.flush()
+
+
+def _is_terminal(stream: TextIO) -> bool:
+    return stream.isatty() and os.environ.get("TERM", "dumb") not in ("dumb", "unknown")
+
+
+def describe(state: State) -> str:
+    """The state as one line."""
+    if state.waiting:
+        return f"{state.phase or 'start'}  waiting for {state.waiting}"
+    return f"{state.phase or 'start'}  " + ", ".join(_facts(state))
+
+
+def _facts(state: State) -> list[str]:
+    facts = [f"{_of(state.documents, state.total_documents)} documents"]
+    if state.total_documents:
+        facts[0] += f" ({100 * state.documents // state.total_documents} %)"
+    facts.append(f"{_of(state.slices, state.total_slices)} slices")
+    facts.append(f"{compact(state.tokens_per_second)} tokens/s")
+    facts.append(f"{state.dead_letters:,} dead letter{'' if state.dead_letters == 1 else 's'}")
+    if state.seconds_left is not None:
+        facts.append(f"{duration(state.seconds_left)} left")
+    return facts
+
+
+def draw(state: State) -> Table:
+    """The state as the live display: a bar and the same facts."""
+    grid = Table.grid(padding=(0, 1))
+    if state.waiting:
+        grid.add_row(Text(state.phase, style="bold"), Text(f"waiting for {state.waiting}", style="yellow"))
+        return grid
+    total = float(state.total_documents) if state.total_documents else None
+    bar = ProgressBar(total=total, completed=state.documents, width=24, pulse=total is None)
+    grid.add_row(Text(state.phase, style="bold"), bar, Text(", ".join(_facts(state)), overflow="fold"))
+    return grid
+
+
+def _of(done: int, total: int | None) -> str:
+    return f"{done:,}" if total is None else f"{done:,} of {total:,}"
+
+
+def compact(number: float) -> str:
+    """A number in at most five characters: 940, 9.1k, 310k, 2.3M."""
+    for limit, unit in ((1e9, "G"), (1e6, "M"), (1e3, "k")):
+        if number >= limit:
+            scaled = number / limit
+            return f"{scaled:.1f}{unit}" if scaled < 100 else f"{scaled:.0f}{unit}"
+    return f"{number:.0f}"
+
+
+def duration(seconds: float) -> str:
+    """Seconds as 0:48, 12:05 or 3:07:09."""
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
