@@ -1,0 +1,158 @@
+"""Files on a disk that this machine sees as folders: published by rename, guarded by flock."""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import os
+import time
+import uuid
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import fsspec
+import pyarrow.fs
+
+from pipelines.store.entry import Conflict, Entry
+
+ASIDE = "_manta/tmp"
+"""Folder under a location's root where files are written before they are moved to their place."""
+
+
+class Disk:
+    """The local store (``pipelines.store.entry.Store``)."""
+
+    def entries(self, root: str, prefix: str) -> Iterator[Entry]:
+        """Every file under the root whose key begins with the prefix, folder by folder in order of their names."""
+        folder = prefix.rpartition("/")[0]
+        for key in _walk(root, folder):
+            if key.startswith(prefix) and (entry := _entry(f"{root}/{key}", key)):
+                yield entry
+
+    def stat(self, path: str) -> Entry | None:
+        """The file at this path, or None."""
+        return _entry(path, os.path.basename(path))
+
+    def read(self, path: str) -> tuple[bytes, str]:
+        """Bytes and version of one and the same file, also while another is put in its place."""
+        with open(path, "rb") as file:
+            return file.read(), str(os.fstat(file.fileno()).st_mtime_ns)
+
+    def put(self, root: str, key: str, data: bytes) -> Entry:
+        """Write aside, flush to the disk, rename. A failure or a kill leaves nothing at the key."""
+        return _publish(root, key, data, time.time_ns())
+
+    def put_if(self, root: str, key: str, data: bytes, version: str | None) -> str:
+        """Compare and put under the root's lock, which every process of every machine that sees the folder obeys."""
+        with _locked(root):
+            there = _entry(f"{root}/{key}", key)
+            if (there.version if there else None) != version:
+                raise Conflict(f"{root}/{key} has version {there and there.version}, not {version}")
+            # A clock that stands still between two puts must not give two versions the same name.
+            return _publish(root, key, data, max(time.time_ns(), int(version or 0) + 1)).version
+
+    def remove(self, root: str, keys: Iterable[str]) -> None:
+        """Remove files, and the folders that they leave empty."""
+        for key in keys:
+            path = Path(root, key)
+            path.unlink(missing_ok=True)
+            _prune(path.parent, Path(root))
+
+    def check(self, path: str) -> None:
+        """FileNotFoundError or PermissionError unless there is a file or a folder that can be read."""
+        if os.path.isdir(path):
+            os.scandir(path).close()
+        else:
+            open(path, "rb").close()
+
+    def filesystem(self) -> Any:
+        """fsspec's local file system."""
+        return fsspec.filesystem("file")
+
+    def arrow(self, path: str) -> tuple[Any, str]:
+        """pyarrow's local file system."""
+        return pyarrow.fs.LocalFileSystem(), path
+
+
+def _walk(root: str, folder: str) -> Iterator[str]:
+    try:
+        with os.scandir(os.path.join(root, folder)) as found:
+            items = sorted((item.name, item.is_dir()) for item in found)
+    except (FileNotFoundError, NotADirectoryError):
+        return
+    for name, is_folder in items:
+        key = f"{folder}/{name}" if folder else name
+        if is_folder:
+            yield from _walk(root, key)
+        else:
+            yield key
+
+
+def _entry(path: str, key: str) -> Entry | None:
+    try:
+        facts = os.stat(path)
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    return None if os.path.isdir(path) else Entry(key, facts.st_size, str(facts.st_mtime_ns))
+
+
+def _publish(root: str, key: str, data: bytes, mtime_ns: int) -> Entry:
+    aside = Path(root, ASIDE, uuid.uuid4().hex)
+    place = Path(root, key)
+    aside.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        with open(aside, "xb") as file:
+            file.write(data)
+            file.flush()
+            os.utime(file.fileno(), ns=(mtime_ns, mtime_ns))
+            os.fsync(file.fileno())
+        _rename(aside, place)
+    except BaseException:
+        aside.unlink(missing_ok=True)
+        raise
+    _sync_folder(place.parent)
+    facts = os.stat(place)
+    return Entry(key, len(data), str(facts.st_mtime_ns))
+
+
+def _rename(aside: Path, place: Path) -> None:
+    """Move a file to its place; its folder may be removed by ``_prune`` of another process at any moment."""
+    for last in (False, False, True):
+        place.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            os.replace(aside, place)
+            return
+        except FileNotFoundError:
+            if last:
+                raise
+
+
+def _sync_folder(folder: Path) -> None:
+    """A rename outlives a power cut only once its folder is on the disk."""
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def _prune(folder: Path, root: Path) -> None:
+    while folder != root and root in folder.parents:
+        try:
+            folder.rmdir()
+        except OSError as error:
+            if error.errno in (errno.ENOTEMPTY, errno.EEXIST, errno.ENOENT):
+                return
+            raise
+        folder = folder.parent
+
+
+@contextmanager
+def _locked(root: str) -> Iterator[None]:
+    path = Path(root, ASIDE, "lock")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with open(path, "ab") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)  # the lock goes with the file, whichever way the process ends
+        yield

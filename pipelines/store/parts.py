@@ -1,0 +1,148 @@
+"""The output: parts, one a slice, each named by the rows that it holds and published in one move.
+
+A listing of the parts is the ledger of what is done. A slice's dead letters lie beside, under the same name; they are
+put first, and count once the part is there.
+"""
+
+from __future__ import annotations
+
+import io
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from pipelines.errors import StoreError
+from pipelines.schema import DEAD_LETTERS, SliceHeader
+from pipelines.store.failures import explain, is_outside
+from pipelines.store.location import Location
+
+PARTS = "parts/"
+DEAD = "_manta/dead_letters/"
+NAME = re.compile(r"parts/([0-9a-f]{16})/(\d+)-(\d+)\.parquet")
+COUNTS = ("num_documents", "num_rows", "num_dead_letters")
+
+
+@dataclass(frozen=True, slots=True)
+class PartEntry:
+    """One part as a listing shows it: the rows first_row .. first_row + num_documents of a shard."""
+
+    shard_id: str
+    first_row: int
+    num_documents: int
+    size: int
+    version: str
+
+    @property
+    def key(self) -> str:
+        """Its path under the output."""
+        return part_key(self.shard_id, self.first_row, self.num_documents)
+
+
+def part_key(shard_id: str, first_row: int, num_documents: int) -> str:
+    """Path under the output of the part that holds these rows of a shard."""
+    return f"{PARTS}{shard_id}/{first_row}-{num_documents}.parquet"
+
+
+def dead_letters_key(part: str) -> str:
+    """Path under the output of the dead letters that belong to the part of this path."""
+    return f"{DEAD}{part.removeprefix(PARTS)}"
+
+
+def list_parts(output: Location) -> Iterator[PartEntry]:
+    """Every part that is there, page by page. Files of other names are none of ours."""
+    for entry in output.list(PARTS):
+        found = NAME.fullmatch(entry.key)
+        if found:
+            yield PartEntry(found[1], int(found[2]), int(found[3]), entry.size, entry.version)
+
+
+def publish(output: Location, header: SliceHeader, table: pa.Table, metadata: Mapping[str, str]) -> PartEntry:
+    """Write a slice's dead letters, then its part; a part of the same rows that is there is replaced.
+
+    The footer carries the metadata, the counts (``read_part_counts``) and the shard's name. Equal tables and metadata
+    give equal bytes. StoreError where the world fails: then no part is there, or the old one.
+    """
+    key = part_key(header.shard_id, header.first_row, header.num_documents)
+    if header.dead_letters:
+        output.put(dead_letters_key(key), _parquet(_dead_letters(header)))
+    counts = (header.num_documents, table.num_rows, len(header.dead_letters))
+    facts = {**metadata, **dict(zip(COUNTS, map(str, counts), strict=True)), "shard": header.shard}
+    entry = output.put(key, _parquet(table.replace_schema_metadata(facts)))
+    return PartEntry(header.shard_id, header.first_row, header.num_documents, entry.size, entry.version)
+
+
+def read_part_counts(output: Location, entry: PartEntry) -> tuple[int, int, int]:
+    """(num_documents, num_rows, num_dead_letters) as the part's footer says; StoreError if it is no part of ours."""
+    try:
+        filesystem, path = output.arrow(entry.key)
+        with filesystem.open_input_file(path) as source:
+            facts = pq.read_schema(source).metadata or {}
+        documents, rows, dead = (int(facts[name.encode()]) for name in COUNTS)
+    except (KeyError, ValueError, OSError) as error:
+        if isinstance(error, KeyError | ValueError) or is_outside(error):
+            raise StoreError(
+                f"{output.join(entry.key)} is no part that can be read: {explain(error)}; remove it and run again"
+            ) from error
+        raise
+    return documents, rows, dead
+
+
+def read_counts(output: Location, entries: Iterable[PartEntry], threads: int = 64) -> dict[str, tuple[int, int, int]]:
+    """``read_part_counts`` of many parts, by key."""
+    parts = list(entries)
+    with ThreadPoolExecutor(threads, "counts") as pool:
+        return {
+            part.key: counts
+            for part, counts in zip(parts, pool.map(lambda p: read_part_counts(output, p), parts), strict=True)
+        }
+
+
+def read_dead_letters(output: Location, parts: Iterable[str]) -> pa.Table:
+    """The dead letters (``pipelines.schema.DEAD_LETTERS``) of the parts of these paths, where they have any."""
+    tables = [DEAD_LETTERS.empty_table()]
+    for part in parts:
+        try:
+            data = output.read(dead_letters_key(part))
+        except FileNotFoundError:
+            continue
+        tables.append(pq.read_table(pa.BufferReader(data)).cast(DEAD_LETTERS))
+    return pa.concat_tables(tables)
+
+
+def _dead_letters(header: SliceHeader) -> pa.Table:
+    rows = [{"shard": header.shard, "shard_id": header.shard_id, **vars(letter)} for letter in header.dead_letters]
+    return pa.Table.from_pylist(rows, DEAD_LETTERS)
+
+
+def _parquet(table: pa.Table) -> bytes:
+    """The table as Parquet of one row group. Vectors are stored as they are: they neither compress nor repeat."""
+    others = [leaf for field in table.schema if not pa.types.is_fixed_size_list(field.type) for leaf in _leaves(field)]
+    sink = io.BytesIO()
+    pq.write_table(
+        table,
+        sink,
+        row_group_size=max(1, table.num_rows),
+        compression=dict.fromkeys(others, "zstd"),
+        use_dictionary=others,
+        write_statistics=others,
+    )
+    return sink.getvalue()
+
+
+def _leaves(field: pa.Field, above: str = "") -> Iterator[str]:
+    """Paths, as Parquet has them, of the columns of plain values that a field becomes."""
+    path, kind = f"{above}{field.name}", field.type
+    if pa.types.is_struct(kind):
+        for child in kind:
+            yield from _leaves(child, f"{path}.")
+    elif pa.types.is_map(kind):
+        yield from _leaves(kind.key_field.with_name("key"), f"{path}.key_value.")
+        yield from _leaves(kind.item_field.with_name("value"), f"{path}.key_value.")
+    elif hasattr(kind, "value_field"):
+        yield from _leaves(kind.value_field.with_name("element"), f"{path}.list.")
+    else:
+        yield path

@@ -1,0 +1,144 @@
+"""Shards as streams of slices: cut greedily, in little memory, the same cuts whatever the row groups are."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from pipelines.errors import ShardError, StoreError
+from pipelines.spec import Slicing, Storage
+from pipelines.store.columns import plain, row_bytes
+from pipelines.store.shards import Shard, check_version, open_shard
+
+MAX_BATCH_ROWS = 1024
+MIN_BATCH_ROWS = 16
+PAUSES = (1.0, 5.0, 20.0)
+"""Seconds to wait before a stream that the network broke is taken up again."""
+
+
+def read_slices(
+    shard: Shard,
+    storage: Storage,
+    first_row: int,
+    stop_row: int,
+    columns: list[str],
+    slicing: Slicing,
+    output_row_bytes: int,
+) -> Iterator[tuple[int, pa.Table]]:
+    """The rows first_row..stop_row of a shard as slices: (first row, table of these columns, in their order).
+
+    A slice ends before it would pass ``slicing.max_rows``, ``slicing.max_bytes`` of ``row_bytes`` or
+    ``slicing.max_output_bytes`` at ``output_row_bytes`` a row, but has one row at least. So the cuts depend on the
+    rows alone, and a stream that starts on a cut goes on with the same cuts.
+
+    Raises ShardError, after the slices before it, where the shard breaks, lacks a column or is not the version that
+    was planned any more; StoreError where the world fails, after some retries.
+    """
+    pauses = iter(PAUSES)
+    while True:
+        try:
+            for first, table in _slices(shard, storage, first_row, stop_row, columns, slicing, output_row_bytes):
+                yield first, table
+                first_row = first + table.num_rows
+            return
+        except StoreError:
+            pause = next(pauses, None)
+            if pause is None:
+                raise
+            time.sleep(pause)
+
+
+def cut(sizes: np.ndarray, max_rows: int, max_bytes: int) -> int:
+    """How many rows, of these sizes in bytes, the first slice takes: one at least."""
+    fitting = int(np.searchsorted(np.cumsum(sizes[:max_rows]), max_bytes, side="right"))
+    return max(1, fitting)
+
+
+def _slices(
+    shard: Shard,
+    storage: Storage,
+    first_row: int,
+    stop_row: int,
+    columns: list[str],
+    slicing: Slicing,
+    output_row_bytes: int,
+) -> Iterator[tuple[int, pa.Table]]:
+    max_rows = max(1, min(slicing.max_rows, slicing.max_output_bytes // max(1, output_row_bytes)))
+    waiting: list[pa.RecordBatch] = []
+    sizes = np.zeros(0, np.int64)
+    for batch in _batches(shard, storage, first_row, stop_row, columns, slicing.max_bytes):
+        waiting.append(batch)
+        sizes = np.concatenate([sizes, row_bytes(batch)])
+        # A slice is known to be whole once there is a row that it can't take.
+        while (taken := cut(sizes, max_rows, slicing.max_bytes)) < len(sizes):
+            check_version(shard, storage)
+            yield first_row, _take(waiting, taken)
+            first_row, sizes = first_row + taken, sizes[taken:]
+    while len(sizes):
+        taken = cut(sizes, max_rows, slicing.max_bytes)
+        check_version(shard, storage)
+        yield first_row, _take(waiting, taken)
+        first_row, sizes = first_row + taken, sizes[taken:]
+    if first_row != stop_row:
+        raise ShardError(
+            f"{shard.name} ends at row {first_row}, not at row {stop_row} as its footer says: write it anew"
+        )
+
+
+def _take(waiting: list[pa.RecordBatch], count: int) -> pa.Table:
+    """The first ``count`` rows of the batches, as one chunk of its own; what is left stays in the list."""
+    taken: list[pa.RecordBatch] = []
+    while count:
+        batch = waiting.pop(0)
+        if batch.num_rows > count:
+            waiting.insert(0, batch.slice(count))
+            batch = batch.slice(0, count)
+        taken.append(batch)
+        count -= batch.num_rows
+    return pa.Table.from_batches(taken).combine_chunks()
+
+
+def _batches(
+    shard: Shard, storage: Storage, first_row: int, stop_row: int, columns: list[str], max_bytes: int
+) -> Iterator[pa.RecordBatch]:
+    """The rows first_row..stop_row in small batches. Row groups outside of them are not read."""
+    with open_shard(shard, storage) as file:
+        _check_columns(shard, file, columns)
+        begin = 0
+        for number in range(file.metadata.num_row_groups):
+            group = file.metadata.row_group(number)
+            if begin + group.num_rows > first_row and begin < stop_row:
+                rows = (max(first_row - begin, 0), min(stop_row - begin, group.num_rows))
+                yield from _group(file, number, rows, columns, _batch_rows(group, max_bytes))
+            begin += group.num_rows
+
+
+def _group(
+    file: pq.ParquetFile, number: int, rows: tuple[int, int], columns: list[str], batch_rows: int
+) -> Iterator[pa.RecordBatch]:
+    position, (first, stop) = 0, rows
+    for batch in file.iter_batches(batch_rows, row_groups=[number], columns=columns, use_threads=False):
+        low, high = max(first - position, 0), min(stop - position, batch.num_rows)
+        if low < high:
+            yield plain(batch.select(columns).slice(low, high - low))
+        position += batch.num_rows
+        if position >= stop:
+            return
+
+
+def _batch_rows(group: pq.RowGroupMetaData, max_bytes: int) -> int:
+    """Rows of some 1/8 slice, guessed from the footer; few, because it does not tell how often values repeat."""
+    row = max(1, group.total_byte_size // max(1, group.num_rows))
+    return min(MAX_BATCH_ROWS, max(MIN_BATCH_ROWS, max_bytes // 8 // row))
+
+
+def _check_columns(shard: Shard, file: pq.ParquetFile, columns: list[str]) -> None:
+    names = file.schema_arrow.names
+    for name in columns:
+        if names.count(name) != 1:
+            found = "several columns" if name in names else "no column"
+            raise ShardError(f"{shard.name} has {found} {name!r} (its columns: {', '.join(names)})")
