@@ -1,6 +1,7 @@
 # make embed   set-up, the demo corpus, about a minute of embedding (ROWS=all for all of it, ROWS=500 for less)
 # make test    set-up, ruff, mypy, the whole test suite
 # make bench   Manta beside its peers on the same text (ROWS=, ROUNDS=); writes benchmarks/results/
+# make memory  what each process takes while 12 MB and 300 MB of text are embedded; writes benchmarks/results/
 # make lock    requirements.lock anew from the ranges in pyproject.toml
 # make clean   away with build/ and caches; .venv stays
 #
@@ -16,7 +17,7 @@ READY := .venv/requirements.lock
 
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 
-.PHONY: help embed test bench lock clean
+.PHONY: help embed test bench memory lock clean
 
 help:
 	@sed -n 's/^# \(make .*\)/\1/p' Makefile
@@ -37,6 +38,10 @@ bench: ROWS ?= 2048
 bench: $(READY)
 	@$(VENV) -m examples.demo_corpus --output build/sotu
 	@$(VENV) -m benchmarks.embed --documents build/sotu --rows $(ROWS) --rounds $(ROUNDS)
+
+memory: $(READY)
+	@$(VENV) -m examples.demo_corpus --output build/sotu
+	@$(VENV) -m benchmarks.memory --documents build/sotu
 
 lock: $(READY)
 	@$(VENV) .ci/lock.py

@@ -108,7 +108,7 @@ def test_every_package_of_the_house_is_installed_by_setuptools() -> None:
     assert [str(folder) for folder in sorted(folders) if not (ROOT / folder / "__init__.py").is_file()] == []
 
 
-@pytest.mark.parametrize("target", ["embed", "test", "bench", "lock", "clean"])
+@pytest.mark.parametrize("target", ["embed", "test", "bench", "memory", "lock", "clean"])
 def test_makefile_has_its_targets(target: str) -> None:
     plan = make("--dry-run", target)
     assert plan.returncode == 0, plan.stderr
