@@ -25,7 +25,7 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-Mode = Literal["auto", "terminal", "log", "json"]
+Mode = Literal["auto", "live", "log", "json", "none"]
 WINDOW_SECONDS = 60.0  # over which the rate is taken, so that it follows what happens
 FIRST_LINE_SECONDS = 5.0
 
@@ -34,7 +34,7 @@ FIRST_LINE_SECONDS = 5.0
 class State:
     """What is known at a moment."""
 
-    phase: str = ""
+    phase: str = "start"
     seconds: float = 0.0
     """Since the run began."""
     documents: int = 0
@@ -52,7 +52,7 @@ class State:
 class Progress(AbstractContextManager["Progress"]):
     """The display of one run. A context manager: whatever ends the block leaves the terminal clean.
 
-    ``mode`` auto is terminal where the stream is one, and log elsewhere. ``interval`` is the least number of seconds
+    ``mode`` auto is live in a terminal, and log elsewhere. ``interval`` is the least number of seconds
     between two lines of a log, the first of which comes after 5; ``clock`` gives seconds.
     """
 
@@ -67,19 +67,20 @@ class Progress(AbstractContextManager["Progress"]):
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._stream = stream or sys.stderr
-        self._mode = mode if mode != "auto" else "terminal" if _is_terminal(self._stream) else "log"
+        self._mode = mode if mode != "auto" else "live" if _is_terminal(self._stream) else "log"
         self._clock = clock
         self._interval = interval
         self._began = clock()
         self._next_line = self._began + min(FIRST_LINE_SECONDS, interval)
-        self._phase, self._waiting, self._waiting_since = "", "", self._began
+        self._phase, self._waiting, self._waiting_since = "start", "", self._began
+        self._phase_began, self._phase_seconds = self._began, dict[str, float]()
         self._totals = (total_documents, total_slices)
         self._done = dict.fromkeys(("documents", "tokens", "slices", "dead_letters"), 0)
         self._marks: deque[tuple[float, int, int]] = deque([(self._began, 0, 0)])
         self._live: Live | None = None
 
     def __enter__(self) -> Progress:
-        if self._mode == "terminal":
+        if self._mode == "live":
             console = Console(file=self._stream)
             show = partial(Live, console=console, refresh_per_second=4, transient=True, redirect_stdout=False)
             self._live = show(get_renderable=lambda: draw(self.state))
@@ -100,10 +101,17 @@ class Progress(AbstractContextManager["Progress"]):
         self._totals = (documents, slices)
 
     def phase(self, name: str) -> None:
-        """A new phase begins, such as "list", "encode" or "commit". It ends what was waited for."""
-        self._phase, self._waiting = name, ""
-        self._marks = deque([(self._clock(), self._done["documents"], self._done["tokens"])])
+        """A new phase begins, such as "encode" or "commit"; the first is "start". It ends what was waited for."""
+        self._phase_seconds = self.phase_seconds
+        self._phase, self._phase_began, self._waiting = name, self._clock(), ""
+        self._marks = deque([(self._phase_began, self._done["documents"], self._done["tokens"])])
         self._tick()
+
+    @property
+    def phase_seconds(self) -> dict[str, float]:
+        """Seconds spent in each phase until now, in the order in which they began."""
+        spent = self._clock() - self._phase_began
+        return {**self._phase_seconds, self._phase: self._phase_seconds.get(self._phase, 0.0) + spent}
 
     def update(self, *, documents: int = 0, tokens: int = 0, slices: int = 0, dead_letters: int = 0) -> None:
         """So much more is done. It ends what was waited for."""
@@ -174,8 +182,8 @@ def _is_terminal(stream: TextIO) -> bool:
 def describe(state: State) -> str:
     """The state as one line."""
     if state.waiting:
-        return f"{state.phase or 'start'}  waiting for {state.waiting}"
-    return f"{state.phase or 'start'}  " + ", ".join(_facts(state))
+        return f"{state.phase}  waiting for {state.waiting}"
+    return f"{state.phase}  " + ", ".join(_facts(state))
 
 
 def _facts(state: State) -> list[str]:

@@ -1,0 +1,193 @@
+"""The report of a run: what came of it, what it cost, where the time went. Shown at the end, kept as JSON."""
+
+from __future__ import annotations
+
+import json
+import platform
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import asdict, dataclass, field
+from datetime import UTC, datetime
+from importlib.metadata import PackageNotFoundError, version
+from typing import TYPE_CHECKING, Any
+
+from rich.console import RenderableType
+
+from pipelines.run.chips import peak_flops
+from pipelines.run.tables import tables
+from pipelines.run.tally import Tally
+
+if TYPE_CHECKING:
+    from pipelines.run.placement import Placement
+
+LIBRARIES = ("manta", "ray", "torch", "transformers", "tokenizers", "pyarrow", "numpy")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Corpus:
+    """What a run found and left, counted in shards and parts."""
+
+    shards: int = 0
+    """Shards of the corpus as it is now."""
+    done: int = 0
+    """Of these, all of whose rows are in the output or among its dead letters."""
+    set_aside: dict[str, str] = field(default_factory=dict)
+    """Reason by name, of shards set aside in this run."""
+    set_aside_before: int = 0
+    """Shards set aside in an earlier run, in the same version, and passed over."""
+    changed: int = 0
+    vanished: int = 0
+    parts_added: int = 0
+    parts_removed: int = 0
+    parts_kept: int = 0
+    """Parts of vanished shards that stay."""
+    documents_left_out: int = 0
+    """Documents that the limit leaves for another run."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Report:
+    """One run. Seconds of stages are summed over their actors; seconds of phases are the clock's."""
+
+    run: str
+    job: str
+    output: str
+    started: str
+    """UTC, ISO 8601."""
+    exit_code: int
+    corpus: Corpus
+    documents: int
+    rows: int
+    documents_missing: int
+    dead_letters: dict[str, int]
+    """Number by "stage: reason"."""
+    slices: int
+    tokens: int
+    """Tokens of the rows written, special tokens included."""
+    encoded_tokens: int
+    """Tokens that the encoders were given: the same, and those of slices that were done twice."""
+    computed_tokens: int
+    """Tokens that the network saw: the encoders' and padding."""
+    truncated: int
+    repeated_ids: int
+    phase_seconds: dict[str, float]
+    stage_seconds: dict[str, float]
+    """By "read", "tokenize", "encode wait", "encode compute", "encode convert" and "write"."""
+    read_bytes: int
+    write_bytes: int
+    peak_bytes: dict[str, int]
+    """Private memory of the largest worker, by stage."""
+    peak_share: float | None
+    """Useful FLOPs of the encoders by what their GPUs' dense peak allows in the time they computed; None: unknown."""
+    facts: dict[str, str]
+    """What the slices say of themselves, such as precision, path and device."""
+    placement: dict[str, Any] | None
+    """None: nothing had to be done, and no actor was started."""
+    versions: dict[str, str]
+
+    @property
+    def seconds(self) -> float:
+        """Wall time of the run."""
+        return sum(self.phase_seconds.values())
+
+    @property
+    def num_dead_letters(self) -> int:
+        """Dead letters of any reason."""
+        return sum(self.dead_letters.values())
+
+    @property
+    def tokens_per_second(self) -> float:
+        """Over the phase "encode"."""
+        seconds = self.phase_seconds.get("encode", 0.0)
+        return self.tokens / seconds if seconds else 0.0
+
+    @property
+    def padding_fraction(self) -> float:
+        """Padding among the tokens computed."""
+        return 1 - self.encoded_tokens / self.computed_tokens if self.computed_tokens else 0.0
+
+    def to_json(self) -> str:
+        """All fields, and what follows from them, as indented JSON."""
+        names = ("seconds", "num_dead_letters", "tokens_per_second", "padding_fraction")
+        return json.dumps(asdict(self) | {name: getattr(self, name) for name in names}, indent=2)
+
+    def render(self) -> RenderableType:
+        """The report as compact tables of rich, which fit 80 columns; Console.print shows it, in a log too."""
+        return tables(self)
+
+
+STAGE_SECONDS = {
+    "read": "read_seconds",
+    "tokenize": "tokenize_seconds",
+    "encode wait": "encode_wait_seconds",
+    "encode compute": "encode_compute_seconds",
+    "encode convert": "encode_convert_seconds",
+    "write": "write_seconds",
+}
+
+
+def make_report(
+    tally: Tally,
+    corpus: Corpus,
+    *,
+    run: str,
+    job: str,
+    output: str,
+    started: float,
+    exit_code: int,
+    phase_seconds: Mapping[str, float],
+    placement: Placement | None = None,
+    versions: Mapping[str, str] | None = None,
+) -> Report:
+    """The report from what the run's slices add up to. ``started`` in seconds since 1970."""
+    stats = tally.stats
+    return Report(
+        run=run,
+        job=job,
+        output=output,
+        started=datetime.fromtimestamp(started, UTC).isoformat(timespec="seconds"),
+        exit_code=exit_code,
+        corpus=corpus,
+        documents=tally.num_documents,
+        rows=tally.num_rows,
+        documents_missing=tally.num_missing,
+        dead_letters=dict(tally.reasons.most_common()),
+        slices=tally.num_slices,
+        tokens=int(stats["num_tokens"]),
+        encoded_tokens=int(stats["encode_tokens"]),
+        computed_tokens=int(stats["encode_computed_tokens"]),
+        truncated=int(stats["truncated"]),
+        repeated_ids=int(stats["repeated_ids"]),
+        phase_seconds=dict(phase_seconds),
+        stage_seconds={stage: float(stats[name]) for stage, name in STAGE_SECONDS.items()},
+        read_bytes=int(stats["read_bytes"]),
+        write_bytes=int(stats["write_bytes"]),
+        peak_bytes={stage: int(peak) for stage, peak in tally.peak_bytes.items()},
+        peak_share=peak_share(tally, placement),
+        facts={name: tally.fact(name) for name in sorted(tally.facts)},
+        placement=asdict(placement) if placement else None,
+        versions=dict(versions if versions is not None else installed_versions()),
+    )
+
+
+def peak_share(tally: Tally, placement: Placement | None) -> float | None:
+    """Share of the dense peak that the encoders reached while they computed (MFU); None on CPUs and unknown GPUs.
+
+    Actors that share a GPU have their share of its seconds each. Of several kinds of GPU the slowest counts. Slices tell
+    their GPU by the fact "chip", torch's name of it.
+    """
+    peaks = [peak_flops(chip) for chip in tally.facts.get("chip", {})]
+    known = [peak for peak in peaks if peak]
+    seconds = tally.stats["encode_compute_seconds"]
+    if placement is None or not placement.encode_gpus or not known or len(known) < len(peaks) or not seconds:
+        return None
+    return tally.stats["encode_flops"] / (seconds * placement.encode_gpus * min(known))
+
+
+def installed_versions() -> dict[str, str]:
+    """Versions of Python and of the libraries that decide a result or its speed."""
+    found = {"python": platform.python_version()}
+    for name in LIBRARIES:
+        with suppress(PackageNotFoundError):
+            found[name] = version(name)
+    return found

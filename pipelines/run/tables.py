@@ -1,0 +1,144 @@
+"""A report as tables of rich: a headline, the counts, the stages, and lists of what went wrong."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+from rich.console import Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from pipelines.run.progress import compact, duration
+
+if TYPE_CHECKING:
+    from pipelines.run.report import Report
+
+PAIRS_A_ROW = 3
+MOST_LINES = 10  # of a list; the rest are counted
+
+
+def tables(report: Report) -> RenderableType:
+    """The whole report, at most 80 columns wide but for long names, which fold."""
+    parts: list[RenderableType] = [Text(headline(report), style="bold"), Text(f"output {report.output}")]
+    if report.slices:
+        parts += [Text(), counts(report), Text(), stages(report), Text(phases(report))]
+    if report.dead_letters:
+        parts += [Text(), listing("dead letters", {why: f"{n:,}" for why, n in report.dead_letters.items()})]
+    if report.corpus.set_aside:
+        parts += [Text(), listing("shards set aside", report.corpus.set_aside)]
+    parts += [Text(line) for line in remarks(report)]
+    return Group(*parts)
+
+
+def headline(report: Report) -> str:
+    """What came of it, in one line."""
+    corpus = report.corpus
+    if not (report.slices or corpus.set_aside or corpus.parts_added or corpus.parts_removed):
+        return f"{report.job}: nothing to do in {duration(report.seconds)}"
+    done = [_many(report.documents, "document"), _many(report.rows, "row")]
+    done += [_many(report.num_dead_letters, "dead letter")] if report.dead_letters else []
+    done += [f"{_many(report.documents_missing, 'document')} missing"] if report.documents_missing else []
+    return f"{report.job} {report.run}: {', '.join(done)} in {duration(report.seconds)}"
+
+
+def counts(report: Report) -> Table:
+    """Names and numbers, three pairs a line."""
+    pairs = {
+        "tokens": f"{report.tokens:,}",
+        "tokens/s": compact(report.tokens_per_second),
+        "padding": f"{100 * report.padding_fraction:.1f} %",
+        "slices": f"{report.slices:,}",
+        "read": size(report.read_bytes),
+        "written": size(report.write_bytes),
+        "truncated": f"{report.truncated:,}",
+        "repeated ids": f"{report.repeated_ids:,}",
+        "shards done": f"{report.corpus.done:,} of {report.corpus.shards:,}",
+        "parts added": f"{report.corpus.parts_added:,}",
+        "parts removed": f"{report.corpus.parts_removed:,}",
+    }
+    if report.peak_share is not None:
+        pairs["of GPU peak"] = f"{100 * report.peak_share:.1f} %"
+    table = Table.grid(padding=(0, 2))
+    for _ in range(PAIRS_A_ROW):
+        table.add_column(style="dim")
+        table.add_column(justify="right")
+    cells = [cell for pair in pairs.items() for cell in pair]
+    for start in range(0, len(cells), 2 * PAIRS_A_ROW):
+        table.add_row(*cells[start : start + 2 * PAIRS_A_ROW])
+    return table
+
+
+def stages(report: Report) -> Table:
+    """What the actors of each stage did with their time, summed over them, and the memory of the largest."""
+    table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim")
+    table.add_column("stage")
+    for name in ("busy", "waiting", "computing", "converting", "peak memory"):
+        table.add_column(name, justify="right")
+    spent = report.stage_seconds
+    for stage in ("read", "tokenize", "encode", "write"):
+        memory = size(report.peak_bytes[stage]) if stage in report.peak_bytes else ""
+        if stage == "encode":
+            wait, compute, convert = (spent[f"encode {what}"] for what in ("wait", "compute", "convert"))
+            table.add_row(stage, seconds(compute + convert), seconds(wait), seconds(compute), seconds(convert), memory)
+        else:
+            table.add_row(stage, seconds(spent[stage]), "", "", "", memory)
+    return table
+
+
+def phases(report: Report) -> str:
+    """The clock's time of each phase, in one line."""
+    return "clock  " + ", ".join(f"{name} {seconds(spent)}" for name, spent in report.phase_seconds.items())
+
+
+def listing(title: str, lines: Mapping[str, str]) -> Table:
+    """A list under a title, cut after ten lines."""
+    table = Table(box=None, padding=(0, 2, 0, 0), show_header=True, header_style="bold yellow")
+    table.add_column(title, overflow="fold")
+    table.add_column("", overflow="fold")
+    for name, value in list(lines.items())[:MOST_LINES]:
+        table.add_row(Text(name), Text(value))
+    if len(lines) > MOST_LINES:
+        table.add_row(Text(f"and {len(lines) - MOST_LINES:,} more"), Text())
+    return table
+
+
+def remarks(report: Report) -> list[str]:
+    """What else one should know, a line each."""
+    corpus = report.corpus
+    lines = []
+    if corpus.changed:
+        lines.append(f"{_many(corpus.changed, 'shard')} changed: done again, the old parts gone")
+    if corpus.vanished and corpus.parts_kept:
+        lines.append(
+            f"{_many(corpus.vanished, 'shard')} vanished: {_many(corpus.parts_kept, 'part')} kept (--removed drop)"
+        )
+    elif corpus.vanished:
+        lines.append(f"{_many(corpus.vanished, 'shard')} vanished, the parts with them")
+    if corpus.set_aside_before:
+        lines.append(f"{_many(corpus.set_aside_before, 'shard')} set aside in an earlier run (--retry_dead_letters)")
+    if corpus.documents_left_out:
+        lines.append(f"{_many(corpus.documents_left_out, 'document')} left for another run by --limit")
+    if report.facts:
+        lines.append("ran in " + ", ".join(f"{name} {value}" for name, value in report.facts.items()))
+    return lines
+
+
+def _many(number: int, noun: str) -> str:
+    return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
+
+
+def seconds(number: float) -> str:
+    """Seconds as 0.31 s, 4.2 s, 48 s or 12:05."""
+    if number >= 100:
+        return duration(number)
+    return f"{number:.2f} s" if number < 1 else f"{number:.1f} s" if number < 10 else f"{number:.0f} s"
+
+
+def size(number: float) -> str:
+    """Bytes as 940 B, 12.2 MB or 1.3 GB, in powers of ten."""
+    return (
+        f"{number:.0f} B"
+        if number < 1000
+        else compact(number).replace("k", " k").replace("M", " M").replace("G", " G") + "B"
+    )
