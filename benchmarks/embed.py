@@ -16,6 +16,7 @@ import sys
 from dataclasses import dataclass
 from datetime import date
 from importlib.util import find_spec
+from math import isnan
 from pathlib import Path
 
 import jsonargparse
@@ -141,14 +142,18 @@ def _line(name: str, names: list[str], played: list[dict[str, Measured]], num_ro
     private = statistics.median(m.watched.total_private_bytes for m in mine) / 1e6
     first = statistics.median(m.watched.first_file_seconds for m in mine)
     speeds = [f"{num_tokens / seconds:,.0f}", f"{num_rows / seconds:,.1f}", *(f"{ratio:.2f}" for ratio in ratios)]
-    return [
-        NAMES[name],
-        *speeds,
+    waiting = statistics.median(m.outcome.waiting for m in mine)
+    whole = statistics.median(m.watched.seconds for m in mine)
+    cosine = min(m.min_cosine for m in mine)
+    costs = [
         f"{padding:.1%}",
+        "-" if isnan(waiting) else f"{waiting:.1%}",
         f"{private:,.0f}",
         f"{first:.1f}",
-        f"{min(m.min_cosine for m in mine):.5f}",
+        f"{whole:.1f}",
+        f"{cosine:.5f}",
     ]
+    return [NAMES[name], *speeds, *costs]
 
 
 def every_round(played: list[dict[str, Measured]], num_tokens: int) -> str:
@@ -186,6 +191,7 @@ def main(
         rounds=rounds,
         tables=f"{compare(played, len(text), num_tokens)}\n\n{every_round(played, num_tokens)}",
     )
+    results.mkdir(parents=True, exist_ok=True)
     path = results / f"embed-{slug(hardware())}-{date.today()}.md"
     path.write_text(report)
     print(f"\n{report}\n{path}")

@@ -49,7 +49,7 @@ def versions() -> str:
 
 
 def table(head: list[str], rows: list[list[str]]) -> str:
-    """A Markdown table, its columns as wide as they must be, numbers to the right."""
+    """A Markdown table, its columns as wide as they must be, numbers to the right. Rows are as long as the head."""
     widths = [max(len(row[column]) for row in [head, *rows]) for column in range(len(head))]
     ruler = ["-" * widths[0], *("-" * (width - 1) + ":" for width in widths[1:])]
     lines = [head, ruler, *rows]

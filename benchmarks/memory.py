@@ -100,6 +100,7 @@ def main(
     found = {size: embed(documents, size, folder, model) for size in megabytes}
     measured = f"{date.today()}, on {hardware()}. {versions()}."
     report = PAGE.format(command="make memory", measured=measured, width=WIDTH, table=compare(found))
+    results.mkdir(parents=True, exist_ok=True)
     path = results / f"memory-{slug(hardware())}-{date.today()}.md"
     path.write_text(report)
     print(f"{report}\n{path}")

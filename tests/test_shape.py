@@ -16,7 +16,14 @@ EVERYTHING = ("pipelines", "jobs", "examples", "benchmarks")
 def runs_at_import(src: Source) -> list[str]:
     """Statements at the top of a module that are no definitions."""
     plain = (
-        ast.Import | ast.ImportFrom | ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef | ast.Assign | ast.AnnAssign
+        ast.Import
+        | ast.ImportFrom
+        | ast.FunctionDef
+        | ast.AsyncFunctionDef
+        | ast.ClassDef
+        | ast.Assign
+        | ast.AugAssign
+        | ast.AnnAssign
     )
     offences = []
     for node in src.tree.body:

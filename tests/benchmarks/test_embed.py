@@ -32,7 +32,7 @@ def test_ratios_are_paired_by_round() -> None:
     manta = [
         cell.strip() for cell in compare(played, num_rows=100, num_tokens=960).splitlines()[3].strip("|").split("|")
     ]
-    assert manta == ["Manta", "480", "50.0", "4.00", "4.0%", "nan%", "2,000", "3.0", "7.0", "0.99980"]
+    assert manta == ["Manta", "480", "50.0", "4.00", "4.0%", "-", "2,000", "3.0", "7.0", "0.99980"]
     assert cells(every_round(played, 960).splitlines()[3]) == ["Manta", "480", "240", "480"]
 
 
