@@ -60,6 +60,13 @@ class Disk:
             path.unlink(missing_ok=True)
             _prune(path.parent, Path(root))
 
+    def sweep(self, root: str, min_age_seconds: float) -> None:
+        """Remove what a killed process wrote aside and did not publish."""
+        latest = time.time_ns() - int(min_age_seconds * 1e9)
+        for entry in self.entries(root, f"{ASIDE}/"):
+            if not entry.key.endswith("/lock") and int(entry.version) < latest:
+                Path(root, entry.key).unlink(missing_ok=True)
+
     def check(self, path: str) -> None:
         """FileNotFoundError or PermissionError unless there is a file or a folder that can be read."""
         if os.path.isdir(path):
@@ -79,7 +86,7 @@ class Disk:
 def _walk(root: str, folder: str) -> Iterator[str]:
     try:
         with os.scandir(os.path.join(root, folder)) as found:
-            items = sorted((item.name, item.is_dir()) for item in found)
+            items = sorted((item.name, item.is_dir() and not _leads_back(item)) for item in found)
     except (FileNotFoundError, NotADirectoryError):
         return
     for name, is_folder in items:
@@ -88,6 +95,14 @@ def _walk(root: str, folder: str) -> Iterator[str]:
             yield from _walk(root, key)
         else:
             yield key
+
+
+def _leads_back(item: os.DirEntry[str]) -> bool:
+    """Whether a link leads to a folder above itself, where a walk would go round for ever."""
+    if not item.is_symlink():
+        return False
+    target = os.path.realpath(item.path)
+    return os.path.commonpath([target, os.path.realpath(os.path.dirname(item.path))]) == target
 
 
 def _entry(path: str, key: str) -> Entry | None:

@@ -55,6 +55,10 @@ class Elsewhere:
         """Refused: SpecError."""
         raise self._refusal()
 
+    def sweep(self, root: str, min_age_seconds: float) -> None:
+        """Refused: SpecError."""
+        raise self._refusal()
+
     def check(self, path: str) -> None:
         """FileNotFoundError, or what else is wrong."""
         self.filesystem().info(path)

@@ -47,6 +47,10 @@ class Store(Protocol):
         """Remove the files that are there."""
         ...
 
+    def sweep(self, root: str, min_age_seconds: float) -> None:
+        """Clear away what puts that were killed have left under the root, older than this."""
+        ...
+
     def check(self, path: str) -> None:
         """FileNotFoundError, or whatever else is wrong, unless there is a file or folder; gives up early."""
         ...

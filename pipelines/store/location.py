@@ -109,6 +109,11 @@ class Location:
         with self._telling(""):
             self._store.remove(self.path, keys)
 
+    def sweep(self, min_age_seconds: float = 3600.0) -> None:
+        """Clear away what puts that were killed have left: never a file, but room on the disk or the server."""
+        with self._telling(""):
+            self._store.sweep(self.path, min_age_seconds)
+
     def check(self) -> None:
         """SpecError in one line, within seconds, unless there is a file or folder that can be read."""
         self._check(self.path)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Iterable, Iterator
+from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 from itertools import islice
 from typing import Any
@@ -109,6 +110,16 @@ class S3:
             if failed:
                 raise OSError(f"{failed[0].get('Key')} could not be removed: {failed[0].get('Code')}")
 
+    def sweep(self, root: str, min_age_seconds: float) -> None:
+        """Abort the multipart uploads under the root that a killed process left unfinished."""
+        bucket, folder = _split(root, folder=True)
+        latest = datetime.now(UTC) - timedelta(seconds=min_age_seconds)
+        found = self._call("list_multipart_uploads", Bucket=bucket, Prefix=folder).get("Uploads", [])
+        for upload in found:
+            if upload["Initiated"] < latest:
+                names = {"Key": upload["Key"], "UploadId": upload["UploadId"]}
+                self._call("abort_multipart_upload", Bucket=bucket, **names)
+
     def check(self, path: str) -> None:
         """FileNotFoundError, PermissionError or what else is wrong, within seconds."""
         bucket, folder = _split(path, folder=True)
@@ -178,13 +189,14 @@ def _client(storage: Storage, brief: bool, environment: tuple[tuple[str, str], .
     region = storage.region or settings.get("AWS_REGION")  # which botocore alone would not read
     for url in (storage.endpoint, settings.get("AWS_ENDPOINT_URL_S3"), settings.get("AWS_ENDPOINT_URL")):
         _check_endpoint(url or "")
+    attempts = int(settings.get("AWS_MAX_ATTEMPTS", 6))
     fs = s3fs.S3FileSystem(
         endpoint_url=storage.endpoint or None,
         client_kwargs={"region_name": region} if region else {},
         config_kwargs={
             "connect_timeout": 3 if brief else 5,
             "read_timeout": 10 if brief else 60,
-            "retries": {"mode": "standard", "total_max_attempts": 2 if brief else 6},
+            "retries": {"mode": "standard", "total_max_attempts": 2 if brief else attempts},
             "max_pool_connections": 64,
         },
         use_listings_cache=False,

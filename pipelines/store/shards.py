@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import re
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor, as_completed
@@ -141,7 +142,7 @@ def _gathered(waiting: dict[Any, str], on_progress: Callable[[int], None]) -> It
 
 def _shards_of(root: str, storage: Storage) -> Iterator[Shard]:
     location = locate(root, storage)
-    if MAGIC.search(root) and not (location.is_local and location.stat()):
+    if MAGIC.search(root) and not (location.is_local and os.path.exists(location.path)):
         yield from _matching(location)
         return
     location.check()
@@ -170,7 +171,7 @@ def _matching(location: Location) -> Iterator[Shard]:
 
 
 def _shard(location: Location, entry: Entry) -> Shard:
-    _refuse_others(entry.key, str(location))
+    _refuse_others(entry.key, location)
     return Shard(entry.key, location.uri, entry.size, entry.version)
 
 
@@ -179,9 +180,14 @@ def _is_shard(entry: Entry, root: str) -> bool:
     return not hidden and not entry.key.lower().endswith(BESIDE)
 
 
-def _refuse_others(name: str, source: str) -> None:
+def _refuse_others(name: str, location: Location) -> None:
     if name.lower().endswith(OTHERS):
         raise SpecError(
-            f"{source} is no Parquet file: convert it with python -m jobs.convert --source {source} --output FOLDER, "
+            f"{location} is no Parquet file: convert it with "
+            f"python -m jobs.convert --source {location} --output FOLDER, "
             "or name the Parquet files beside it by a glob such as FOLDER/*.parquet"
         )
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        raise SpecError(f"the name of {location.uri!a} is no UTF-8: rename the file") from None

@@ -15,7 +15,7 @@ from pipelines.store.columns import plain, row_bytes
 from pipelines.store.shards import Shard, check_version, open_shard
 
 MAX_BATCH_ROWS = 1024
-MIN_BATCH_ROWS = 16
+SAMPLE_ROWS = 64
 PAUSES = (1.0, 5.0, 20.0)
 """Seconds to wait before a stream that the network broke is taken up again."""
 
@@ -110,30 +110,59 @@ def _batches(
         _check_columns(shard, file, columns)
         begin = 0
         for number in range(file.metadata.num_row_groups):
-            group = file.metadata.row_group(number)
-            if begin + group.num_rows > first_row and begin < stop_row:
-                rows = (max(first_row - begin, 0), min(stop_row - begin, group.num_rows))
-                yield from _group(file, number, rows, columns, _batch_rows(group, max_bytes))
-            begin += group.num_rows
+            num_rows = file.metadata.row_group(number).num_rows
+            if begin + num_rows > first_row and begin < stop_row:
+                rows = (max(first_row - begin, 0), min(stop_row - begin, num_rows))
+                yield from _group(file, number, rows, columns, max_bytes)
+            begin += num_rows
 
 
 def _group(
-    file: pq.ParquetFile, number: int, rows: tuple[int, int], columns: list[str], batch_rows: int
+    file: pq.ParquetFile, number: int, rows: tuple[int, int], columns: list[str], max_bytes: int
 ) -> Iterator[pa.RecordBatch]:
-    position, (first, stop) = 0, rows
-    for batch in file.iter_batches(batch_rows, row_groups=[number], columns=columns, use_threads=False):
-        low, high = max(first - position, 0), min(stop - position, batch.num_rows)
-        if low < high:
-            yield plain(batch.select(columns).slice(low, high - low))
-        position += batch.num_rows
-        if position >= stop:
+    """These rows of one row group. Where batches grow beyond a slice, smaller ones follow."""
+    done, stop = rows
+    batch_rows = _batch_rows(file, number, columns, max_bytes)
+    while done < stop:
+        for batch in _from(file, number, done, columns, batch_rows):
+            batch = batch.slice(0, stop - done)
+            yield plain(batch)
+            done += batch.num_rows
+            if done == stop:
+                return
+            if batch.nbytes > max_bytes and batch.num_rows > 1:
+                batch_rows = max(1, batch.num_rows * max_bytes // 8 // batch.nbytes)
+                break
+        else:
             return
 
 
-def _batch_rows(group: pq.RowGroupMetaData, max_bytes: int) -> int:
-    """Rows of some 1/8 slice, guessed from the footer; few, because it does not tell how often values repeat."""
-    row = max(1, group.total_byte_size // max(1, group.num_rows))
-    return min(MAX_BATCH_ROWS, max(MIN_BATCH_ROWS, max_bytes // 8 // row))
+def _from(
+    file: pq.ParquetFile, number: int, first: int, columns: list[str], batch_rows: int
+) -> Iterator[pa.RecordBatch]:
+    for batch in file.iter_batches(batch_rows, row_groups=[number], columns=columns, use_threads=False):
+        if first < batch.num_rows:
+            yield batch.select(columns).slice(first)
+        first = max(0, first - batch.num_rows)
+
+
+def _batch_rows(file: pq.ParquetFile, number: int, columns: list[str], max_bytes: int) -> int:
+    """Rows of some 1/8 slice. The footer alone does not tell, since values that repeat count once in it."""
+    num_rows = file.metadata.row_group(number).num_rows
+    row_bytes = _stored_bytes(file, number, columns) // max(1, num_rows)
+    if num_rows <= 4 * MAX_BATCH_ROWS:
+        return min(SAMPLE_ROWS, max(1, max_bytes // 8 // max(1, row_bytes)))
+    sample = next(file.iter_batches(SAMPLE_ROWS, row_groups=[number], columns=columns, use_threads=False))
+    row_bytes = max(row_bytes, sample.nbytes // max(1, sample.num_rows))
+    return min(MAX_BATCH_ROWS, max(1, max_bytes // 8 // max(1, row_bytes)))
+
+
+def _stored_bytes(file: pq.ParquetFile, number: int, columns: list[str]) -> int:
+    """Bytes of these columns in the row group, encoded, not compressed."""
+    group = file.metadata.row_group(number)
+    chunks = (group.column(i) for i in range(group.num_columns))
+    wanted = (chunk for chunk in chunks if chunk.path_in_schema.startswith(tuple(columns)))
+    return sum(int(chunk.total_uncompressed_size) for chunk in wanted)
 
 
 def _check_columns(shard: Shard, file: pq.ParquetFile, columns: list[str]) -> None:
