@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import json
+import logging
 import os
 import signal
 import sys
@@ -12,16 +13,20 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from types import FrameType
-from typing import Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import jsonargparse
 
 from pipelines.errors import Interrupted, MantaError, SpecError
 
+if TYPE_CHECKING:
+    from pipelines.run.report import Report
+
 QUIET = {
     "RAY_USAGE_STATS_ENABLED": "0",
     "RAY_ENABLE_UV_RUN_RUNTIME_ENV": "0",
     "RAY_DATA_DISABLE_PROGRESS_BARS": "1",
+    "RAY_BACKEND_LOG_LEVEL": "fatal",
     "TOKENIZERS_PARALLELISM": "false",
 }
 """What is set in the environment, where it does not say otherwise, before Ray starts."""
@@ -87,7 +92,7 @@ def parse(job: Callable[..., int], argv: Sequence[str] | None = None) -> dict[st
     return {name: value for name, value in arguments.items() if name in inspect.signature(job).parameters}
 
 
-class OneLineParser(jsonargparse.ArgumentParser):  # type: ignore[misc]
+class OneLineParser(jsonargparse.ArgumentParser):
     """A parser that refuses in one line, without the list of all its flags."""
 
     def error(self, message: str, ex: Exception | None = None) -> NoReturn:
@@ -103,7 +108,9 @@ def parser_of(job: Callable[..., int]) -> jsonargparse.ArgumentParser:
     jsonargparse.set_parsing_settings(docstring_parse_attribute_docstrings=True)
     prog = f"python -m jobs.{job.__name__}"
     parser = OneLineParser(
-        prog=prog, usage=f"{prog} [--config FILE] [--flag VALUE ...]", description=(inspect.getdoc(job) or "").split("\n\n")[0]
+        prog=prog,
+        usage=f"{prog} [--config FILE] [--flag VALUE ...]",
+        description=(inspect.getdoc(job) or "").split("\n\n")[0],
     )
     parser.add_argument("--config", action="config", help="YAML file of flags; flags on the command line win")
     switches = [p.name for p in inspect.signature(job).parameters.values() if p.default is False]
@@ -132,17 +139,33 @@ def _terminate(_signal: int, _frame: FrameType | None) -> None:
     raise stop
 
 
-def start_ray(cluster: RayCluster = RayCluster()) -> None:  # noqa: B008  (frozen)
+def start_ray(cluster: RayCluster = RayCluster()) -> None:
     """Join the cluster, or start a local one, with nothing on the terminal and no usage statistics."""
     import ray
 
+    logging.getLogger("ray.data").setLevel(logging.ERROR)
     if not ray.is_initialized():
         try:
-            ray.init(**_ray_arguments(cluster))
+            with _silent_stderr():
+                ray.init(**_ray_arguments(cluster))
         except ConnectionError as error:
             raise SpecError(f"no Ray cluster answers at {cluster.address!r} ({error}): check ray.address") from error
     if threading.current_thread() is threading.main_thread():
         signal.signal(signal.SIGTERM, _terminate)  # ray.init has put its own in place
+
+
+@contextmanager
+def _silent_stderr() -> Iterator[None]:
+    """Keep what Ray's C++ core prints while it starts (that its log level was set) off the terminal."""
+    sys.stderr.flush()
+    kept = os.dup(2)
+    with open(os.devnull, "wb") as nowhere:
+        os.dup2(nowhere.fileno(), 2)
+    try:
+        yield
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
 
 
 def _ray_arguments(cluster: RayCluster) -> dict[str, Any]:
@@ -161,6 +184,14 @@ def stop_ray() -> None:
     ray = sys.modules.get("ray")
     if ray is not None and ray.is_initialized():
         ray.shutdown()
+
+
+def show(report: Report) -> int:
+    """Print the report on stdout; give back its exit code."""
+    from rich.console import Console
+
+    Console().print(report.render())
+    return report.exit_code
 
 
 def print_json(value: object) -> None:

@@ -1,0 +1,75 @@
+"""The account of a run: receipts come in, and from them, at the end, the manifest that is to be committed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+
+import pyarrow as pa
+
+from pipelines.run.ledger import Ledger
+from pipelines.schema import SliceHeader
+from pipelines.store.manifest import PARTS, KnownShard, Manifest
+from pipelines.store.parts import PartEntry
+from pipelines.store.shards import Shard
+
+Counts = tuple[int, int, int]
+"""Documents, rows and dead letters of a part."""
+
+
+class Books:
+    """What is known of today's shards, and the parts that this run adds."""
+
+    def __init__(self, shards: Iterable[Shard], known: Mapping[str, KnownShard]) -> None:
+        self.shards = {
+            shard.shard_id: known.get(shard.shard_id)
+            or KnownShard(name=shard.name, shard_id=shard.shard_id, size=shard.size, version=shard.version)
+            for shard in shards
+        }
+        self.new_set_aside: dict[str, str] = {}
+        self._added: dict[str, list[object]] = {name: [] for name in PARTS.names}
+
+    @property
+    def num_added(self) -> int:
+        """Parts added so far."""
+        return len(self._added["part"])
+
+    def know_rows(self, shard_id: str, num_rows: int) -> None:
+        """A shard's footer was read, and nothing is held against it."""
+        self.shards[shard_id] = replace(self.shards[shard_id], num_rows=num_rows, set_aside=None)
+
+    def set_aside(self, shard_id: str, reason: str) -> None:
+        """A shard, or the rest of it, cannot be used."""
+        self.shards[shard_id] = replace(self.shards[shard_id], set_aside=reason)
+        self.new_set_aside[shard_id] = reason
+
+    def adopt(self, part: PartEntry, counts: Counts) -> None:
+        """A part that is there, of a run that did not come to its commit."""
+        documents, rows, dead = counts
+        self._add(part.shard_id, part.key, part.first_row, documents, rows, dead, part.size, part.version)
+
+    def receive(self, header: SliceHeader, receipt: Mapping[str, object]) -> None:
+        """A slice is done, or its shard broke there."""
+        if header.error:
+            last = header.first_row + header.num_documents - 1
+            self.set_aside(header.shard_id, f"rows {header.first_row} to {last} are missing: {header.error}")
+            return
+        self._add(
+            header.shard_id, receipt["part"], header.first_row, header.num_documents, receipt["num_rows"],
+            len(header.dead_letters), receipt["part_bytes"], receipt["part_version"],
+        )  # fmt: skip
+
+    def _add(self, *values: object) -> None:
+        for name, value in zip(PARTS.names, values, strict=True):
+            self._added[name].append(value)
+
+    def settle(self, manifest: Manifest, ledger: Ledger, leaving: Iterable[str], run: str) -> Manifest:
+        """The manifest as it is after this run; ``leaving`` are shards that go, with all their parts.
+
+        A part that came back twice (its receipt was lost with a node) counts once.
+        """
+        added = pa.table(self._added, PARTS)
+        last = {key: row for row, key in enumerate(self._added["part"])}
+        added = added.take(pa.array(sorted(last.values()), pa.int64()))
+        settled = manifest.remove_shards(leaving, run).remove_parts(ledger.gone, run)
+        return settled.know(self.shards.values(), run).add(added, run)

@@ -1,0 +1,96 @@
+"""What a run stands on: the corpus as it is now, and the output, in agreement about spec, slicing and column types."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from pipelines.errors import ShardError, SpecError
+from pipelines.run.order import Order
+from pipelines.spec import EmbedSpec, Slicing, fingerprint
+from pipelines.stages.documents import DocumentColumns, columns_for
+from pipelines.stages.recipe import Recipe
+from pipelines.store.location import Location, locate
+from pipelines.store.output import OutputSpec, claim, expand, read_spec
+from pipelines.store.shards import Shard, list_shards, read_footer
+
+BYTES_A_TOKEN = 2
+"""Least bytes of text a token is reckoned with where a part's size is estimated: long chunks of dense scripts."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Ground:
+    """Corpus and output of a run."""
+
+    order: Order
+    recipe: Recipe
+    shards: tuple[Shard, ...]
+    output: Location
+    agreed: OutputSpec
+    columns: DocumentColumns
+
+    @property
+    def slicing(self) -> Slicing:
+        """How slices are cut: as the output's first run had it."""
+        return self.agreed.slicing
+
+    @property
+    def row_bytes(self) -> int:
+        """Bytes of a vector in a part."""
+        return int(self.recipe.spec.dim) * (2 if self.recipe.spec.output_dtype == "float16" else 4) + 16
+
+
+def survey(order: Order, recipe: Recipe) -> Ground:
+    """List the corpus, open the output, and agree with it; a new output is claimed.
+
+    Raises SpecError where corpus or output can't be reached, FingerprintError where another spec has the output.
+    """
+    shards = list_shards(order.documents, order.storage)
+    output = locate(expand(order.output, fingerprint(recipe.spec, recipe.model.hash)), order.storage)
+    _apart(shards, output)
+    theirs = read_spec(output)
+    columns = (
+        DocumentColumns.from_facts(json.loads(theirs.id_type)) if theirs else _first_columns(order, recipe.spec, shards)
+    )
+    ours = OutputSpec.of(
+        recipe.spec,
+        recipe.model,
+        _slicing(order.slicing, recipe.spec),
+        id_column=columns.id_name,
+        id_type=json.dumps(columns.facts()),
+    )
+    agreed = claim(output, ours)
+    return Ground(
+        order=order, recipe=recipe, shards=tuple(shards), output=output, agreed=agreed,
+        columns=DocumentColumns.from_facts(json.loads(agreed.id_type)),
+    )  # fmt: skip
+
+
+def _apart(shards: Sequence[Shard], output: Location) -> None:
+    """Refuse an output among the documents: its parts would be read as shards by the next run."""
+    inside = [shard for shard in shards if shard.uri.startswith(output.uri.rstrip("/") + "/")]
+    if inside:
+        raise SpecError(
+            f"{inside[0].uri} is under the output {output.uri}: give --output a folder that holds none of the documents"
+        )
+
+
+def _first_columns(order: Order, spec: EmbedSpec, shards: Sequence[Shard]) -> DocumentColumns:
+    """The columns as the first shard has them that can be read and has them all."""
+    first: ShardError | None = None
+    for shard in shards:
+        try:
+            return columns_for(spec, read_footer(shard, order.storage).schema)
+        except ShardError as error:
+            first = first or ShardError(f"{shard.name} {error}")
+    raise SpecError(f"none of the {len(shards)} shards can be used; the first: {first}") from first
+
+
+def _slicing(slicing: Slicing, spec: EmbedSpec) -> Slicing:
+    """The slicing, with smaller slices where chunks overlap so much that a part would be too large."""
+    if spec.overlong != "chunk":
+        return slicing
+    step_tokens = max(1, int(spec.max_seqlen) - 2 - spec.stride)
+    vectors = max(1, slicing.max_output_bytes // (4 * int(spec.dim) + 16))
+    return replace(slicing, max_bytes=min(slicing.max_bytes, vectors * step_tokens * BYTES_A_TOKEN))

@@ -1,0 +1,71 @@
+"""What the output already holds, set against what the corpus is now: pure arithmetic over two listings and a manifest.
+
+The listing of the parts is the truth: a part is there whole or not at all. The manifest is the list of those that a
+run has committed. Where they differ, a run was killed before its commit (parts to adopt), or something else removed a
+part (to be made again).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+from pipelines.store.parts import PartEntry
+from pipelines.store.shards import Shard
+
+
+@dataclass(frozen=True, kw_only=True)
+class LivePart:
+    """A part as the manifest has it."""
+
+    shard_id: str
+    version: str
+    num_dead_letters: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Ledger:
+    """How listing, manifest and corpus differ. Parts by key, shards by shard_id."""
+
+    current: tuple[PartEntry, ...]
+    """Parts that are there and belong to today's shards."""
+    adopt: tuple[PartEntry, ...]
+    """Of these, the ones that the manifest does not have in this version."""
+    gone: tuple[str, ...]
+    """Live parts of the manifest that leave with the commit: lost, or of a shard that changed or was dropped."""
+    litter: tuple[str, ...]
+    """Parts in the listing to be deleted after the commit."""
+    changed: tuple[str, ...]
+    """Shards whose name is still there, in another version."""
+    vanished: tuple[str, ...]
+    """Shards whose name is no longer there."""
+
+
+def reconcile(
+    shards: Sequence[Shard],
+    known: Mapping[str, str],
+    live: Mapping[str, LivePart],
+    listing: Iterable[PartEntry],
+    *,
+    drop: bool,
+) -> Ledger:
+    """Compare. ``known`` is the name by shard_id of the manifest's shards; with ``drop`` vanished shards leave."""
+    ids = {shard.shard_id for shard in shards}
+    names = {shard.name for shard in shards}
+    changed = {shard_id for shard_id, name in known.items() if shard_id not in ids and name in names}
+    vanished = known.keys() - ids - changed
+    kept = vanished if not drop else frozenset[str]()
+    listed = {part.key: part for part in listing}
+    current = [part for part in listed.values() if part.shard_id in ids]
+    return Ledger(
+        current=tuple(current),
+        adopt=tuple(part for part in current if part.key not in live or live[part.key].version != part.version),
+        gone=tuple(key for key, part in live.items() if key not in listed or part.shard_id not in ids | kept),
+        litter=tuple(
+            part.key
+            for part in listed.values()
+            if part.shard_id not in ids and not (part.shard_id in kept and part.key in live)
+        ),
+        changed=tuple(sorted(changed)),
+        vanished=tuple(sorted(vanished)),
+    )

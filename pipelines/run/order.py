@@ -1,0 +1,49 @@
+"""What a run is asked for beside its spec: the corpus, the output, and how to behave."""
+
+from __future__ import annotations
+
+import secrets
+import time
+from dataclasses import dataclass
+from typing import Literal
+
+from pipelines.errors import SpecError
+from pipelines.spec import Slicing, Storage
+
+
+@dataclass(frozen=True, kw_only=True)
+class Order:
+    """The request of a run over a corpus. Nothing in it decides a vector."""
+
+    job: str
+    documents: str | list[str]
+    """File, folder, glob or list of them, local or s3://."""
+    output: str
+    """Folder, local or s3://; {fingerprint} in it is replaced."""
+    slicing: Slicing = Slicing()
+    storage: Storage = Storage()
+    limit: int = 0
+    """Most documents of this run, 0: all."""
+    removed: Literal["keep", "drop"] = "keep"
+    """What becomes of the parts of a shard that vanished."""
+    max_dead_letters: float = 0.05
+    """Largest share of documents that may be dead letters."""
+    retry_dead_letters: bool = False
+    """Make the slices again that hold dead letters, and try the shards again that were set aside."""
+    progress: Literal["auto", "live", "log", "json", "none"] = "auto"
+    """How progress is shown: a live display, lines of a log, JSON lines; auto: live in a terminal, log elsewhere."""
+
+    def __post_init__(self) -> None:
+        if not self.documents:
+            raise SpecError("no corpus is named: give --documents a file, a folder, a glob or a list of them")
+        if not self.output:
+            raise SpecError("no output is named: give --output a folder, local or s3://")
+        if self.limit < 0:
+            raise SpecError(f"limit is {self.limit}: write the most documents to do, or 0 for all")
+        if not 0 <= self.max_dead_letters <= 1:
+            raise SpecError(f"max_dead_letters is {self.max_dead_letters}: write a share from 0 to 1")
+
+
+def new_run_id(now: float | None = None) -> str:
+    """Name of a run: when it began (UTC), and eight digits by chance. Names sort by time."""
+    return time.strftime("%Y%m%dT%H%M%SZ", time.gmtime(now)) + "-" + secrets.token_hex(4)

@@ -1,0 +1,94 @@
+"""Where a run gets its actors: what the cluster has, whether it reaches everything, how Ray Data is set for it."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from pipelines.run.cluster import cluster_resources
+from pipelines.run.placement import Placement, place
+from pipelines.run.reach import require_shared
+from pipelines.run.sizing import ModelSize
+from pipelines.run.streaming import set_streaming
+from pipelines.run.trunk import Run
+from pipelines.spec import EncodePool, TokenizePool
+from pipelines.stages.actors import ActorPool
+from pipelines.store.location import locate
+
+
+@dataclass(frozen=True, kw_only=True)
+class Pools:
+    """What each stage gets."""
+
+    placement: Placement
+
+    @property
+    def read_cpus(self) -> float:
+        """Logical CPUs of a read task."""
+        return self.placement.read_cpus
+
+    @property
+    def tokenize(self) -> ActorPool:
+        """The tokenizers."""
+        return _fixed(self.placement.tokenize_actors, self.placement.tokenize_cpus)
+
+    @property
+    def encode(self) -> ActorPool:
+        """The encoders."""
+        actors, place = self.placement.encode_actors, self.placement
+        return ActorPool(
+            min=actors.min, max=actors.max, initial=actors.initial,
+            num_cpus=place.encode_cpus, num_gpus=place.encode_gpus,
+        )  # fmt: skip
+
+    @property
+    def num_threads(self) -> int:
+        """Threads of an encoder's network on a CPU."""
+        return self.placement.num_threads
+
+    @property
+    def write(self) -> ActorPool:
+        """The writers."""
+        return _fixed(self.placement.write_actors, self.placement.write_cpus)
+
+
+def _fixed(size: int, num_cpus: float) -> ActorPool:
+    return ActorPool(min=size, max=size, initial=size, num_cpus=num_cpus)
+
+
+def pools_for(run: Run, cpu: TokenizePool, gpu: EncodePool) -> Pools:
+    """The placement of a run on the cluster that Ray has joined, which is set for it.
+
+    Raises SpecError where the request can't be placed, or where nodes don't see the same local folders.
+    """
+    resources = cluster_resources()
+    ground = run.ground
+    num_slices = sum(math.ceil(stretch.num_documents / ground.slicing.max_rows) for stretch in run.plan.stretches)
+    size = ModelSize(num_parameters=num_parameters(ground.recipe.folder().config))
+    placement = place(resources, cpu, gpu, size, num_slices=num_slices)
+    require_shared(output=ground.output.path if ground.output.is_local else "", inputs=_local_inputs(run))
+    set_streaming(placement, resources)
+    return Pools(placement=placement)
+
+
+def _local_inputs(run: Run) -> list[str]:
+    documents, model = run.ground.order.documents, run.ground.recipe.model
+    named = [documents] if isinstance(documents, str) else list(documents)
+    if model.kind == "folder":
+        named.append(model.resolved)
+    places = [locate(name, run.ground.order.storage) for name in named]
+    return [place.path for place in places if place.is_local]
+
+
+def num_parameters(config: Mapping[str, Any]) -> int:
+    """Parameters of a transformer's layers, the embedding tables left out, from its config.json; some 10 % off."""
+
+    def value(*names: str) -> int:
+        return next((int(config[name]) for name in names if config.get(name)), 0)
+
+    width = value("hidden_size", "d_model", "n_embd", "dim")
+    layers = value("num_hidden_layers", "num_layers", "n_layer", "n_layers")
+    inner = value("intermediate_size", "d_ff", "n_inner", "hidden_dim") or 4 * width
+    return layers * (4 * width * width + 2 * width * inner)

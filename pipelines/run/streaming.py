@@ -1,0 +1,66 @@
+"""How Ray Data is set for a run of slices, and what is shown while the cluster is still growing."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+from ray.data import DataContext, ExecutionResources
+
+from pipelines.run.cluster import ClusterResources, cluster_resources
+from pipelines.run.placement import Placement, waits_for
+
+RETRIED_ERRORS = (
+    "SlowDown",
+    "ServiceUnavailable",
+    "reduce your request rate",
+    "EndpointConnectionError",
+    "ReadTimeout",
+    "ConnectTimeout",
+    "InternalError",
+)
+"""What botocore and s3fs call a passing fault; Ray knows Arrow's words only. (Regular expressions.)"""
+
+
+def set_streaming(placement: Placement, resources: ClusterResources) -> None:
+    """Set Ray Data's context for the datasets that are made from here on.
+
+    One slice a block, or Ray gathers slices up to 128 MB before it hands them on. Read-ahead is bounded by the
+    placement. A cluster that may grow may also take long to grow, so that no guard stops a run which waits for it.
+    """
+    context = DataContext.get_current()
+    context.target_max_block_size = 1
+    context.enable_progress_bars = False
+    context.print_on_execution_start = False
+    context.max_errored_blocks = 0
+    context.retried_io_errors = list(dict.fromkeys([*context.retried_io_errors, *RETRIED_ERRORS]))
+    context.execution_options.resource_limits = ExecutionResources.for_limits(
+        object_store_memory=placement.object_store_bytes
+    )
+    if resources.may_add:
+        context.execution_no_progress_timeout_s = -1
+
+
+@contextmanager
+def shown_while_waiting(
+    placement: Placement, show: Callable[[str], None], arrived: threading.Event, interval_seconds: float = 5.0
+) -> Iterator[None]:
+    """Until ``arrived`` is set, say every few seconds which nodes the first slice still waits for."""
+    left = threading.Event()
+
+    def watch() -> None:
+        while not arrived.is_set() and not left.wait(interval_seconds):
+            missing = waits_for(placement, cluster_resources())
+            if missing and not arrived.is_set():
+                show(missing)
+
+    watcher = threading.Thread(target=watch, name="waiting", daemon=True)
+    if placement.waits_for:
+        watcher.start()
+    try:
+        yield
+    finally:
+        left.set()
+        if placement.waits_for:
+            watcher.join(timeout=2 * interval_seconds)

@@ -1,0 +1,249 @@
+"""One run of a job over a corpus: what is left to do, what came back, what is committed.
+
+with open_run(order, recipe) as run:
+    if run.plan.stretches:
+        ...                                   # start Ray, build the dataset of receipts from run.plan
+        run.follow(receipts)
+    return run.finish().exit_code
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from typing import Any
+
+import pyarrow as pa
+from ray.data import Dataset
+
+from pipelines.errors import LeaseError, ShardError
+from pipelines.run.books import Books
+from pipelines.run.ground import Ground, survey
+from pipelines.run.ledger import Ledger, LivePart, reconcile
+from pipelines.run.order import Order, new_run_id
+from pipelines.run.phases import Phases
+from pipelines.run.placement import Placement
+from pipelines.run.plan import Plan, make_plan
+from pipelines.run.progress import Progress
+from pipelines.run.report import Corpus, Report, make_report
+from pipelines.run.streaming import shown_while_waiting
+from pipelines.run.tally import Tally
+from pipelines.schema import HEADER, SliceHeader
+from pipelines.stages.documents import check_shard
+from pipelines.stages.read import Reading
+from pipelines.stages.recipe import Recipe
+from pipelines.store.lease import Lease, hold
+from pipelines.store.manifest import commit, read_manifest
+from pipelines.store.parts import list_parts, read_part_counts
+from pipelines.store.shards import read_footers
+
+FOOTER_THREADS = 64
+ENOUGH_TO_JUDGE = 1000
+"""Documents after which a run that goes wrong wholesale is stopped; fewer say little."""
+
+
+@contextmanager
+def open_run(order: Order, recipe: Recipe) -> Iterator[Run]:
+    """A run over a corpus into an output: surveyed, its lease held, its plan made. The lease is released at the end."""
+    run_id = new_run_id()
+    with Progress(mode=order.progress) as progress:
+        phases = Phases(progress)
+        phases.enter("plan")
+        ground = survey(order, recipe)
+        with hold(ground.output, run_id, progress.say) as lease:
+            yield Run(run_id, ground, lease, progress, phases)
+
+
+class Run:
+    """A run that holds its output's lease."""
+
+    def __init__(self, run_id: str, ground: Ground, lease: Lease, progress: Progress, phases: Phases) -> None:
+        self.id = run_id
+        self.ground = ground
+        self.output = ground.output
+        self.progress = progress
+        self.tally = Tally()
+        self._lease = lease
+        self._placement: Placement | None = None
+        self._phases = phases
+        self._began = time.time()
+        self._manifest = read_manifest(self.output)
+        known = self._manifest.shards()
+        self.ledger = self._reconcile({shard_id: shard.name for shard_id, shard in known.items()})
+        self.books = Books(ground.shards, known)
+        self._adopt()
+        self._read_footers()
+        self.plan = self._plan()
+
+    def _reconcile(self, known: Mapping[str, str]) -> Ledger:
+        live = {
+            row["part"]: LivePart(
+                shard_id=row["shard_id"], version=row["part_version"], num_dead_letters=row["num_dead_letters"]
+            )
+            for row in self._manifest.live_parts().to_pylist()
+        }
+        self._live = live
+        drop = self.ground.order.removed == "drop"
+        return reconcile(self.ground.shards, known, live, list_parts(self.output), drop=drop)
+
+    def _adopt(self) -> None:
+        with ThreadPoolExecutor(FOOTER_THREADS) as threads:
+            counts = threads.map(lambda part: read_part_counts(self.output, part), self.ledger.adopt)
+            for part, found in zip(self.ledger.adopt, counts, strict=True):
+                self.books.adopt(part, found)
+                self._live[part.key] = LivePart(shard_id=part.shard_id, version=part.version, num_dead_letters=found[2])
+
+    def _read_footers(self) -> None:
+        """Of the shards that are new; on request also of those set aside before."""
+        again = self.ground.order.retry_dead_letters
+        unread = [
+            shard
+            for shard in self.ground.shards
+            if (known := self.books.shards[shard.shard_id]).num_rows is None or (again and known.set_aside)
+            if again or not known.set_aside
+        ]
+        for shard_id, footer in read_footers(unread, self.ground.order.storage, FOOTER_THREADS).items():
+            try:
+                if isinstance(footer, ShardError):
+                    raise footer
+                self.books.know_rows(shard_id, footer.num_rows)
+                check_shard(footer.schema, self.ground.columns)
+            except ShardError as error:
+                self.books.set_aside(shard_id, str(error))
+
+    def _plan(self) -> Plan:
+        shards = self.books.shards
+        again = self.ground.order.retry_dead_letters
+        return make_plan(
+            self.ground.shards,
+            {shard_id: shard.num_rows for shard_id, shard in shards.items() if shard.num_rows is not None},
+            self.ledger.current,
+            {shard_id: shard.set_aside for shard_id, shard in shards.items() if shard.set_aside},
+            limit=self.ground.order.limit,
+            again=[part for part in self.ledger.current if again and self._live[part.key].num_dead_letters],
+        )
+
+    def starting(self) -> None:
+        """Ray and the actors come up from here on, until the receipts are followed."""
+        self._phases.enter("start")
+
+    @property
+    def reading(self) -> Reading:
+        """How the read stage is to read."""
+        ground = self.ground
+        return Reading(
+            columns=ground.columns,
+            slicing=ground.slicing,
+            output_row_bytes=ground.row_bytes,
+            storage=ground.order.storage,
+        )
+
+    @property
+    def metadata(self) -> dict[str, str]:
+        """What each part's footer, and the manifest's, says of how it was made."""
+        spec, model = self.ground.recipe.spec, self.ground.recipe.model
+        names = ("pooling", "normalize", "prompt", "max_seqlen", "dim", "precision")
+        told: dict[str, Any] = {name: getattr(spec, name) for name in names}
+        told |= {"model": model.reference, "model_hash": model.hash, "fingerprint": self.ground.agreed.fingerprint}
+        told |= {"source": self.ground.order.documents}
+        return {f"manta.{name}": str(value) for name, value in told.items()}
+
+    def follow(self, receipts: Dataset, placement: Placement) -> None:
+        """Take in the receipts as they come. Until the first, show what the run waits for."""
+        self._placement = placement
+        self._phases.enter("encode")
+        self.progress.expect(documents=self.plan.num_documents)
+        arrived = threading.Event()
+        with shown_while_waiting(placement, self.progress.waiting, arrived):
+            for batch in receipts.iter_batches(batch_size=None, batch_format="pyarrow"):
+                arrived.set()
+                for row in range(batch.num_rows):
+                    self._receive(batch.slice(row, 1))
+
+    def _receive(self, receipt: pa.Table) -> None:
+        header = SliceHeader.from_arrow(receipt[HEADER][0])
+        values = receipt.drop_columns([HEADER]).to_pylist()[0]
+        self.books.receive(header, values)
+        self.tally.add(header, num_rows=values["num_rows"])
+        self.progress.update(
+            documents=header.num_documents,
+            tokens=int(header.stats.get("num_tokens", 0)),
+            slices=1,
+            dead_letters=len(header.dead_letters),
+        )
+        if self._lease.lost:
+            raise LeaseError(f"{self.output.uri} is no longer held by this run: {self._lease.lost}; nothing is lost")
+        self._judge()
+
+    def _judge(self) -> None:
+        most = self.ground.order.max_dead_letters
+        seen, dead = self.tally.num_documents, self.tally.num_dead_letters
+        if seen >= ENOUGH_TO_JUDGE and dead > most * seen:
+            raise ShardError(
+                f"{dead} of {seen} documents are dead letters, more than --max_dead_letters {most:g}, most of them "
+                f"because {self.tally.commonest_reason}: what is done stays done; mend it, or allow more, and run again"
+            )
+
+    def finish(self) -> Report:
+        """Commit what is done, delete what left, and give the report. Where nothing changed, nothing is written."""
+        ledger, books = self.ledger, self.books
+        drop = self.ground.order.removed == "drop"
+        leaving = [*ledger.changed, *(ledger.vanished if drop else ())]
+        changed = bool(books.num_added or leaving or ledger.gone or books.new_set_aside)
+        if changed:
+            self._phases.enter("commit")
+            settled = books.settle(self._manifest, ledger, leaving, self.id)
+            self._manifest = commit(self.output, settled, self._lease, self.metadata)
+            self.output.remove(ledger.litter)
+        report = self._report()
+        if changed:
+            self.output.put(f"_manta/runs/{self.id}.json", report.to_json().encode())
+        return report
+
+    def _report(self) -> Report:
+        return make_report(
+            self.tally,
+            self._corpus(),
+            run=self.id,
+            job=self.ground.order.job,
+            output=self.output.uri,
+            started=self._began,
+            exit_code=self._exit_code,
+            phase_seconds=self._phases.seconds,
+            placement=self._placement,
+        )
+
+    def _covered(self) -> dict[str, int]:
+        """Documents in parts, by shard of today's corpus; shards without a row have them all."""
+        covered = {shard_id: 0 for shard_id, shard in self.books.shards.items() if not shard.set_aside}
+        parts = self._manifest.live_parts().group_by("shard_id").aggregate([("num_documents", "sum")])
+        for shard_id, num in zip(*(parts[name].to_pylist() for name in ("shard_id", "num_documents_sum")), strict=True):
+            if shard_id in covered:
+                covered[shard_id] = num
+        return covered
+
+    @property
+    def _exit_code(self) -> int:
+        too_many = self.tally.num_dead_letters > self.ground.order.max_dead_letters * self.tally.num_documents
+        return ShardError.exit_code if self.books.new_set_aside or too_many else 0
+
+    def _corpus(self) -> Corpus:
+        ledger, books = self.ledger, self.books
+        added, removed = self._manifest.changes(self.id)
+        vanished = set(ledger.vanished)
+        kept = sum(part.shard_id in vanished for part in self._live.values())
+        return Corpus(
+            shards=len(self.ground.shards),
+            done=sum(num == self.books.shards[shard_id].num_rows for shard_id, num in self._covered().items()),
+            set_aside={books.shards[shard_id].name: reason for shard_id, reason in books.new_set_aside.items()},
+            set_aside_before=len(self.plan.set_aside.keys() - books.new_set_aside.keys()),
+            changed=len(ledger.changed),
+            vanished=len(vanished),
+            parts_added=added.num_rows,
+            parts_removed=removed.num_rows,
+            parts_kept=kept if self.ground.order.removed == "keep" else 0,
+            documents_left_out=self.plan.num_left_out,
+        )

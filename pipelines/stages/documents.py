@@ -1,0 +1,174 @@
+"""From the columns of a shard to documents: row, id, text, and what is passed through."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from functools import reduce
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.ipc
+
+from pipelines.errors import ShardError
+from pipelines.schema import DeadLetter
+from pipelines.spec import EmbedSpec
+from pipelines.stages.slicewise import ROW
+from pipelines.store.shards import Shard
+
+TEXT = "_text"
+"""Column of the text to be tokenized. It does not reach the parts."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class DocumentColumns:
+    """Which columns of a shard make a document. ``id`` "" means: ids are "<path under the corpus>:<row>"."""
+
+    texts: tuple[str, ...]
+    separator: str
+    id: str
+    id_name: str
+    id_type: pa.DataType
+    passthrough: dict[str, pa.DataType] = field(default_factory=dict)
+
+    @property
+    def wanted(self) -> list[str]:
+        """The columns to read, each once."""
+        ids = [self.id] if self.id else []
+        return list(dict.fromkeys([*self.texts, *ids, *self.passthrough]))
+
+    @property
+    def carried(self) -> list[str]:
+        """Names of the columns that go from the documents into the parts."""
+        return [self.id_name, *self.passthrough]
+
+    def facts(self) -> dict[str, Any]:
+        """The columns as JSON, for the output's spec.json: later runs cast to the types that the first one found."""
+        schema = pa.schema([(self.id_name, self.id_type), *self.passthrough.items()])
+        return {
+            "texts": list(self.texts),
+            "separator": self.separator,
+            "id": self.id,
+            "id_name": self.id_name,
+            "types": {field.name: str(field.type) for field in schema},
+            "arrow_schema": base64.b64encode(schema.serialize()).decode(),
+        }
+
+    @classmethod
+    def from_facts(cls, facts: dict[str, Any]) -> DocumentColumns:
+        """What ``facts`` told."""
+        schema = pa.ipc.read_schema(pa.py_buffer(base64.b64decode(facts["arrow_schema"])))
+        return cls(
+            texts=tuple(facts["texts"]),
+            separator=facts["separator"],
+            id=facts["id"],
+            id_name=facts["id_name"],
+            id_type=schema.field(0).type,
+            passthrough={field.name: field.type for field in list(schema)[1:]},
+        )
+
+
+def columns_for(spec: EmbedSpec, schema: pa.Schema) -> DocumentColumns:
+    """The columns that a spec asks for, typed as the corpus' first shard has them; ShardError where they don't fit."""
+    present = spec.id in schema.names
+    if not present and spec.id != "id":
+        raise ShardError(
+            f"has no id column {spec.id!r} (its columns: {', '.join(schema.names)}): name one with spec.id"
+        )
+    columns = DocumentColumns(
+        texts=tuple(spec.texts),
+        separator=spec.separator,
+        id=spec.id if present else "",
+        id_name=spec.id,
+        id_type=_plain(schema.field(spec.id).type) if present else pa.large_string(),
+        passthrough={name: schema.field(name).type for name in spec.passthrough if name in schema.names},
+    )
+    missing = [name for name in spec.passthrough if name not in schema.names]
+    if missing:
+        raise ShardError(f"has no column {missing[0]!r} to pass through (its columns: {', '.join(schema.names)})")
+    check_shard(schema, columns)
+    return columns
+
+
+def check_shard(schema: pa.Schema, columns: DocumentColumns) -> None:
+    """Raise ShardError where a shard of this schema can't give the columns."""
+    for name in columns.wanted:
+        if name not in schema.names:
+            raise ShardError(f"has no column {name!r} (its columns: {', '.join(schema.names)})")
+    for name in columns.texts:
+        if not _is_text(_plain(schema.field(name).type)):
+            raise ShardError(f"column {name!r} is {schema.field(name).type}: text must be string or large_string")
+    if columns.id and not _is_id(_plain(schema.field(columns.id).type)):
+        kind = schema.field(columns.id).type
+        raise ShardError(f"column {columns.id!r} is {kind}: an id must be an integer, a string or binary")
+
+
+def documents_of(
+    table: pa.Table, first_row: int, shard: Shard, columns: DocumentColumns
+) -> tuple[pa.Table, list[DeadLetter], dict[str, float]]:
+    """The documents among a shard's rows, the rows that are none, and how many ids repeat."""
+    rows = pa.array(np.arange(first_row, first_row + table.num_rows), pa.int64())
+    ids = _ids(table, rows, shard, columns)
+    texts = joined(table, columns.texts, columns.separator)
+    passed = {name: _cast(table[name], kind, name) for name, kind in columns.passthrough.items()}
+    documents = pa.table({ROW: rows, columns.id_name: ids, TEXT: texts, **passed})
+    no_id, no_text = pc.is_null(ids), pc.is_null(texts)
+    letters = _dead(rows, no_id, "the id is null")
+    letters += _dead(rows, pc.and_not(no_text, no_id), "the text is null")
+    documents = documents.filter(pc.invert(pc.or_(no_id, no_text)))
+    repeated = documents.num_rows - pc.count_distinct(documents[columns.id_name]).as_py()
+    return documents, letters, {"repeated_ids": repeated}
+
+
+def joined(table: pa.Table, texts: Sequence[str], separator: str) -> pa.ChunkedArray:
+    """The text columns as one large_string, joined by the separator; null where all of them are null."""
+    columns = [_cast(table[name], pa.large_string(), name) for name in texts]
+    if len(columns) == 1:
+        return columns[0]
+    return _null_if_all_null(columns, pc.binary_join_element_wise(*columns, separator, null_handling="skip"))
+
+
+def _null_if_all_null(columns: list[pa.ChunkedArray], text: pa.ChunkedArray) -> pa.ChunkedArray:
+    present = reduce(pc.or_, [pc.is_valid(column) for column in columns])
+    return pc.if_else(present, text, pa.scalar(None, pa.large_string()))
+
+
+def _ids(table: pa.Table, rows: pa.Array, shard: Shard, columns: DocumentColumns) -> pa.Array | pa.ChunkedArray:
+    if columns.id:
+        return _cast(table[columns.id], columns.id_type, columns.id)
+    numbers = rows.cast(pa.large_string())
+    prefix = pa.scalar(f"{shard.name}:", pa.large_string())
+    return pc.binary_join_element_wise(prefix, numbers, pa.scalar("", pa.large_string()))
+
+
+def _cast(column: pa.ChunkedArray, kind: pa.DataType, name: str) -> pa.ChunkedArray:
+    """The column as this type, without loss; text that is no UTF-8 is left for the row to answer for."""
+    if column.type == kind:
+        return column
+    try:
+        return column.cast(kind)
+    except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
+        raise ShardError(
+            f"column {name!r} is {column.type} here and can't become {kind}, its type in the first shard, without loss"
+        ) from error
+
+
+def _dead(rows: pa.Array, mask: pa.Array | pa.ChunkedArray, reason: str) -> list[DeadLetter]:
+    return [DeadLetter(row=row, stage="read", reason=reason) for row in rows.filter(mask).to_pylist()]
+
+
+def _plain(kind: pa.DataType) -> pa.DataType:
+    """The type of the values, where a shard has them dictionary-encoded."""
+    return kind.value_type if pa.types.is_dictionary(kind) else kind
+
+
+def _is_text(kind: pa.DataType) -> bool:
+    return pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_string_view(kind)
+
+
+def _is_id(kind: pa.DataType) -> bool:
+    binary = pa.types.is_binary(kind) or pa.types.is_large_binary(kind) or pa.types.is_fixed_size_binary(kind)
+    return pa.types.is_integer(kind) or _is_text(kind) or binary or pa.types.is_binary_view(kind)

@@ -1,0 +1,102 @@
+"""encode: chunks of token ids -> vectors, on the GPU pool (on the CPUs where there is none)."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+import pyarrow as pa
+from ray.data import Dataset
+
+from pipelines.model.encoder import Encoded, Encoder
+from pipelines.model.gate import GateReference, check, reference
+from pipelines.model.tokenizer import DocumentTokenizer
+from pipelines.schema import CHUNK_FIELDS, flat, vectors_to_arrow
+from pipelines.spec import EmbedSpec, EncodePool
+from pipelines.stages.actors import ActorPool, on_slices
+from pipelines.stages.documents import DocumentColumns
+from pipelines.stages.recipe import Recipe
+from pipelines.stages.slicewise import ROW, Outcome, slicewise, without
+from pipelines.stages.tokenize import INPUT_IDS
+
+EMBEDDING = "embedding"
+
+
+def encode(
+    chunks: Dataset, recipe: Recipe, gpu: EncodePool, pool: ActorPool, *, num_threads: int, gate: Any = None
+) -> Dataset:
+    """Chunks with ``input_ids`` become rows with ``embedding``: fixed_size_list<float32 or float16>[dim].
+
+    ``gate`` is what ``pipelines.model.gate.reference`` gave, or a Ray reference to it; None: each actor computes it.
+    """
+    settings = {
+        "device": _device(gpu, pool.num_gpus),
+        "num_threads": num_threads,
+        "token_budget": gpu.token_budget,
+        "compile": gpu.compile,
+    }
+    return on_slices(chunks, ChunkEncoder, pool, recipe=recipe, settings=settings, gate=gate)
+
+
+def part_columns(columns: DocumentColumns, spec: EmbedSpec) -> list[str]:
+    """Columns of a part, in order: ids, embedding, num_tokens, truncated, those of chunks, those passed through."""
+    chunked = [name for name, _ in CHUNK_FIELDS] if spec.overlong == "chunk" else []
+    return [columns.id_name, EMBEDDING, "num_tokens", "truncated", *chunked, *columns.passthrough]
+
+
+def _device(gpu: EncodePool, num_gpus: float) -> str:
+    if gpu.device != "auto":
+        return gpu.device
+    return "cuda" if num_gpus else "cpu"
+
+
+class ChunkEncoder:
+    """Actor that encodes slices of chunks, or any table with a column ``input_ids``. It passes the gate first."""
+
+    def __init__(self, recipe: Recipe, settings: dict[str, Any] | None = None, gate: Any = None) -> None:
+        folder = recipe.folder()
+        tokenizer = DocumentTokenizer(folder, recipe.spec)
+        self._encoder = Encoder(folder, recipe.spec, **(settings or {}))
+        self._dtype = pa.float16() if recipe.spec.output_dtype == "float16" else pa.float32()
+        self._prompt_tokens = tokenizer.prompt_length
+        check(self._encoder, tokenizer, _reference(gate) or reference(folder, recipe.spec))
+        self._idle_since = time.perf_counter()
+
+    def __call__(self, batch: pa.Table) -> pa.Table:
+        """A slice of chunks becomes a slice of vectors; a plain table likewise."""
+        waited = time.perf_counter() - self._idle_since
+        try:
+            return slicewise(batch, "encode", lambda chunks: self._encode(chunks, waited))
+        finally:
+            self._idle_since = time.perf_counter()
+
+    def _encode(self, chunks: pa.Table, waited: float) -> Outcome:
+        values, offsets = flat(chunks[INPUT_IDS])
+        encoded = self._encoder.encode(values, offsets, self._prompt_tokens)
+        rows = chunks[ROW].to_numpy()
+        failures = {int(rows[chunk]): reason for chunk, reason in encoded.failures.items()}
+        vectors = vectors_to_arrow(encoded.vectors, self._dtype)
+        table = chunks.drop_columns([INPUT_IDS]).append_column(EMBEDDING, vectors)
+        facts = {"precision": self._encoder.precision, "path": self._encoder.path, "device": self._encoder.device}
+        table = without(table, list(failures))
+        return Outcome(table=table, failures=failures, stats=_stats(encoded, waited), facts=facts)
+
+
+def _reference(gate: Any) -> GateReference | None:
+    if gate is None or isinstance(gate, GateReference):
+        return gate
+    import ray
+
+    return ray.get(gate)
+
+
+def _stats(encoded: Encoded, waited: float) -> dict[str, float]:
+    stats = encoded.stats
+    return {
+        "encode_wait_seconds": waited,
+        "encode_compute_seconds": stats.compute_seconds,
+        "encode_convert_seconds": stats.convert_seconds,
+        "encode_tokens": stats.num_tokens,
+        "encode_computed_tokens": stats.num_computed_tokens,
+        "encode_flops": stats.flops,
+    }

@@ -1,0 +1,136 @@
+"""read: shards -> slices of documents (columns row, id, text and those passed through)."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import pyarrow as pa
+import ray.data
+from ray.data import Dataset, Datasource
+from ray.data.block import BlockMetadata
+from ray.data.datasource import ReadTask
+
+from pipelines.errors import ShardError, StoreError
+from pipelines.schema import SliceHeader, fold
+from pipelines.spec import Slicing, Storage
+from pipelines.stages.documents import DocumentColumns, documents_of
+from pipelines.stages.slicewise import private_bytes
+from pipelines.store.shards import Shard
+from pipelines.store.slices import read_slices
+
+
+@dataclass(frozen=True, kw_only=True)
+class Stretch:
+    """Consecutive rows of one shard that no part covers yet."""
+
+    shard: Shard
+    first_row: int
+    stop_row: int
+
+    @property
+    def num_documents(self) -> int:
+        """Rows of the stretch."""
+        return self.stop_row - self.first_row
+
+
+@dataclass(frozen=True, kw_only=True)
+class Reading:
+    """How a stretch is read: which columns, cut how, from where."""
+
+    columns: DocumentColumns
+    slicing: Slicing
+    output_row_bytes: int
+    storage: Storage = Storage()
+
+
+def read(stretches: Sequence[Stretch], reading: Reading, *, num_cpus: float) -> Dataset:
+    """The slices of these stretches, one a row of the dataset, in blocks of one."""
+    source = SliceSource(stretches, reading)
+    return ray.data.read_datasource(source, num_cpus=num_cpus, override_num_blocks=len(source.tasks))
+
+
+class SliceSource(Datasource):
+    """A Ray Data source of slices. Its tasks are pure functions of the plan: a retry replays the same slices."""
+
+    def __init__(self, stretches: Sequence[Stretch], reading: Reading) -> None:
+        super().__init__()
+        self.tasks = group(stretches)
+        self._reading = reading
+
+    def estimate_inmemory_data_size(self) -> int | None:
+        """Bytes of the shards on disk."""
+        return sum(stretch.shard.size for task in self.tasks for stretch in task)
+
+    def get_read_tasks(self, parallelism: int, *_: Any, **__: Any) -> list[ReadTask]:
+        """One task a group of stretches, whatever the parallelism asked for."""
+        return [_read_task(task, self._reading) for task in self.tasks]
+
+
+def group(stretches: Iterable[Stretch], most_bytes: int = 64 * 2**20, most: int = 64) -> list[list[Stretch]]:
+    """Stretches in groups of one read task each: small shards share a task, a large one has its own."""
+    tasks: list[list[Stretch]] = []
+    room = 0
+    for stretch in stretches:
+        if not tasks or stretch.shard.size > room or len(tasks[-1]) == most:
+            tasks.append([])
+            room = most_bytes
+        tasks[-1].append(stretch)
+        room -= stretch.shard.size
+    return tasks
+
+
+def _read_task(stretches: list[Stretch], reading: Reading) -> ReadTask:
+    metadata = BlockMetadata(
+        num_rows=None,
+        size_bytes=sum(stretch.shard.size for stretch in stretches),
+        exec_stats=None,
+        input_files=[stretch.shard.name for stretch in stretches],
+    )
+    return ReadTask(partial(slices_of, stretches, reading), metadata)
+
+
+def slices_of(stretches: Iterable[Stretch], reading: Reading) -> Iterator[pa.Table]:
+    """The slices of the stretches. A stretch that breaks midway ends in an error slice, and the next one goes on."""
+    for stretch in stretches:
+        done = stretch.first_row
+        try:
+            for header, documents in _slices(stretch, reading):
+                done = header.first_row + header.num_documents
+                yield fold(documents, header)
+        except (ShardError, StoreError) as error:
+            yield _error_slice(stretch, done, error)
+
+
+def _slices(stretch: Stretch, reading: Reading) -> Iterator[tuple[SliceHeader, pa.Table]]:
+    begin = time.perf_counter()
+    wanted, limits = reading.columns.wanted, reading.slicing
+    rows = (stretch.first_row, stretch.stop_row)
+    for first_row, table in read_slices(
+        stretch.shard, reading.storage, *rows, wanted, limits, reading.output_row_bytes
+    ):
+        header = SliceHeader(
+            shard=stretch.shard.name,
+            shard_id=stretch.shard.shard_id,
+            first_row=first_row,
+            num_documents=table.num_rows,
+        )
+        documents, letters, stats = documents_of(table, first_row, stretch.shard, reading.columns)
+        stats |= {"read_bytes": table.nbytes, "read_seconds": time.perf_counter() - begin}
+        yield header.add(letters, stats | {"peak_bytes.read": private_bytes()}), documents
+        begin = time.perf_counter()
+
+
+def _error_slice(stretch: Stretch, done: int, error: Exception) -> pa.Table:
+    """No documents, but the rows that are missing and why: the part of a shard that could not be read."""
+    header = SliceHeader(
+        shard=stretch.shard.name,
+        shard_id=stretch.shard.shard_id,
+        first_row=done,
+        num_documents=stretch.stop_row - done,
+        error=f"{type(error).__name__}: {error}",
+    )
+    return fold(pa.table({}), header)

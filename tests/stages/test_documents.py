@@ -1,0 +1,108 @@
+"""From a shard's columns to documents: ids keep their type, text is joined, what is null is a dead letter."""
+
+import pyarrow as pa
+import pytest
+
+from pipelines.errors import ShardError
+from pipelines.schema import DeadLetter
+from pipelines.spec import EmbedSpec
+from pipelines.stages.documents import TEXT, check_shard, columns_for, documents_of, joined
+from pipelines.stages.slicewise import ROW
+from pipelines.store.shards import Shard
+
+SHARD = Shard(name="a/b.parquet", uri="/c/a/b.parquet", size=9, version="1")
+
+
+def spec(**fields):
+    return EmbedSpec(model="m", **fields)
+
+
+def test_nulls_are_dead_letters_and_the_rest_keeps_its_rows():
+    table = pa.table({"id": [1, None, 3, None], "text": ["a", "b", None, None]})
+    documents, letters, stats = documents_of(table, 100, SHARD, columns_for(spec(), table.schema))
+    assert documents.to_pydict() == {ROW: [100], "id": [1], TEXT: ["a"]}
+    assert letters == [
+        DeadLetter(row=101, stage="read", reason="the id is null"),
+        DeadLetter(row=103, stage="read", reason="the id is null"),
+        DeadLetter(row=102, stage="read", reason="the text is null"),
+    ]
+    assert stats == {"repeated_ids": 0}
+
+
+@pytest.mark.parametrize(
+    "ids",
+    [
+        pa.array([7, 8], pa.uint8()),
+        pa.array(["x", "y"]),
+        pa.array(["x", "y"], pa.large_string()),
+        pa.array([b"\xff", b"b"]),
+        pa.array([b"ab", b"cd"], pa.binary(2)),
+    ],
+)
+def test_ids_keep_their_type(ids):
+    table = pa.table({"id": ids, "text": ["a", "b"]})
+    documents, _, _ = documents_of(table, 0, SHARD, columns_for(spec(), table.schema))
+    assert documents["id"].combine_chunks().equals(ids)
+
+
+def test_without_an_id_column_ids_tell_path_and_row():
+    table = pa.table({"text": ["a", "b"]})
+    documents, letters, _ = documents_of(table, 5, SHARD, columns_for(spec(), table.schema))
+    assert documents["id"].to_pylist() == ["a/b.parquet:5", "a/b.parquet:6"]
+    assert letters == []
+
+
+def test_repeated_ids_are_counted():
+    table = pa.table({"id": [1, 1, 1, 2], "text": ["a"] * 4})
+    assert documents_of(table, 0, SHARD, columns_for(spec(), table.schema))[2] == {"repeated_ids": 2}
+
+
+def test_columns_are_cast_to_the_first_shards_types_or_refused():
+    columns = columns_for(spec(), pa.schema({"id": pa.int64(), "text": pa.string()}))
+    other = pa.table({"text": ["a"], "id": pa.array([3], pa.int16())})
+    assert documents_of(other, 0, SHARD, columns)[0]["id"].type == pa.int64()
+    strange = pa.table({"text": ["a"], "id": ["three"]})
+    with pytest.raises(ShardError, match="column 'id' is string here and can't become int64"):
+        documents_of(strange, 0, SHARD, columns)
+
+
+def test_several_text_columns_are_joined():
+    table = pa.table({"id": [1, 2, 3], "title": ["T", None, None], "body": ["B", "B", None], "text": ["x"] * 3})
+    columns = columns_for(spec(text=["title", "body"], separator=" | ", passthrough=["text"]), table.schema)
+    documents, letters, _ = documents_of(table, 0, SHARD, columns)
+    assert documents.to_pydict() == {ROW: [0, 1], "id": [1, 2], TEXT: ["T | B", "B"], "text": ["x", "x"]}
+    assert [letter.row for letter in letters] == [2]
+
+
+STRINGS = [pa.string(), pa.large_string(), pa.string_view(), pa.dictionary(pa.int8(), pa.string())]
+
+
+@pytest.mark.parametrize("kind", STRINGS)
+def test_text_of_every_string_type_is_read(kind):
+    table = pa.table({"text": pa.array(["a", None], pa.string()).cast(kind)})
+    text = joined(table, ["text"], "")
+    assert text.type == pa.large_string()
+    assert text.to_pylist() == ["a", None]
+
+
+@pytest.mark.parametrize(
+    ("fields", "schema", "words"),
+    [
+        ({}, {"id": pa.int64(), "body": pa.string()}, "no column 'text' (its columns: id, body)"),
+        ({}, {"text": pa.int64()}, "column 'text' is int64"),
+        ({}, {"text": pa.list_(pa.string())}, "text must be string"),
+        ({}, {"text": pa.string(), "id": pa.float64()}, "an id must be an integer"),
+        ({"id": "key"}, {"text": pa.string()}, "no id column 'key'"),
+        ({"passthrough": ["year"]}, {"text": pa.string()}, "no column 'year' to pass through"),
+    ],
+)
+def test_a_schema_that_does_not_fit_is_refused_by_name(fields, schema, words):
+    with pytest.raises(ShardError) as caught:
+        columns_for(spec(**fields), pa.schema(schema))
+    assert words in str(caught.value)
+
+
+def test_a_later_shard_must_have_the_columns_of_the_first():
+    columns = columns_for(spec(), pa.schema({"id": pa.int64(), "text": pa.string()}))
+    with pytest.raises(ShardError, match="no column 'id'"):
+        check_shard(pa.schema({"text": pa.string()}), columns)
