@@ -1,0 +1,25 @@
+"""Where the store's tests write: a disk, and a real S3 server."""
+
+from __future__ import annotations
+
+import uuid
+from pathlib import Path
+
+import pytest
+
+from pipelines.store.location import Location, locate
+from tests.servers import S3Server
+
+
+@pytest.fixture(scope="session")
+def bucket(s3: S3Server) -> str:
+    """One bucket a session: to the server each is a set of volumes of its own."""
+    return s3.bucket()
+
+
+@pytest.fixture(params=["disk", "s3"])
+def output(request: pytest.FixtureRequest, tmp_path: Path) -> Location:
+    """A new, empty output."""
+    if request.param == "disk":
+        return locate(str(tmp_path / "output"))
+    return locate(f"s3://{request.getfixturevalue('bucket')}/{uuid.uuid4().hex}")
