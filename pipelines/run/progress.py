@@ -73,7 +73,6 @@ class Progress(AbstractContextManager["Progress"]):
         self._began = clock()
         self._next_line = self._began + min(FIRST_LINE_SECONDS, interval)
         self._phase, self._waiting, self._waiting_since = "start", "", self._began
-        self._phase_began, self._phase_seconds = self._began, dict[str, float]()
         self._totals = (total_documents, total_slices)
         self._done = dict.fromkeys(("documents", "tokens", "slices", "dead_letters"), 0)
         self._marks: deque[tuple[float, int, int]] = deque([(self._began, 0, 0)])
@@ -102,16 +101,9 @@ class Progress(AbstractContextManager["Progress"]):
 
     def phase(self, name: str) -> None:
         """A new phase begins, such as "encode" or "commit"; the first is "start". It ends what was waited for."""
-        self._phase_seconds = self.phase_seconds
-        self._phase, self._phase_began, self._waiting = name, self._clock(), ""
-        self._marks = deque([(self._phase_began, self._done["documents"], self._done["tokens"])])
+        self._phase, self._waiting = name, ""
+        self._marks = deque([(self._clock(), self._done["documents"], self._done["tokens"])])
         self._tick()
-
-    @property
-    def phase_seconds(self) -> dict[str, float]:
-        """Seconds spent in each phase until now, in the order in which they began."""
-        spent = self._clock() - self._phase_began
-        return {**self._phase_seconds, self._phase: self._phase_seconds.get(self._phase, 0.0) + spent}
 
     def update(self, *, documents: int = 0, tokens: int = 0, slices: int = 0, dead_letters: int = 0) -> None:
         """So much more is done. It ends what was waited for."""

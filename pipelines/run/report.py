@@ -173,8 +173,8 @@ def make_report(
 def peak_share(tally: Tally, placement: Placement | None) -> float | None:
     """Share of the dense peak that the encoders reached while they computed (MFU); None on CPUs and unknown GPUs.
 
-    Actors that share a GPU have their share of its seconds each. Of several kinds of GPU the slowest counts. Slices tell
-    their GPU by the fact "chip", torch's name of it.
+    Actors that share a GPU have their share of its seconds each. Of several kinds of GPU the slowest counts. Slices
+    tell their GPU by the fact "chip", which is torch's name of it.
     """
     peaks = [peak_flops(chip) for chip in tally.facts.get("chip", {})]
     known = [peak for peak in peaks if peak]

@@ -83,15 +83,6 @@ def test_the_rate_forgets_what_is_a_minute_old_and_what_came_before_the_phase(cl
     assert progress.state.seconds_left == (100_000 - 3000) / 20
 
 
-def test_phases_are_timed(clock: Clock) -> None:
-    progress = Progress(stream=io.StringIO(), clock=clock)
-    for phase, seconds in (("encode", 3), ("commit", 40), ("encode", 2)):
-        clock.now += seconds
-        progress.phase(phase)
-    clock.now += 10
-    assert progress.phase_seconds == {"start": 3, "encode": 40 + 10, "commit": 2}
-
-
 def test_waiting_is_told_with_its_time_and_ends_with_work(clock: Clock) -> None:
     stream = io.StringIO()
     progress = Progress(stream=stream, clock=clock, interval=30)
