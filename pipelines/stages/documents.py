@@ -125,15 +125,10 @@ def documents_of(
 
 def joined(table: pa.Table, texts: Sequence[str], separator: str) -> pa.ChunkedArray:
     """The text columns as one large_string, joined by the separator; null where all of them are null."""
+    between = pa.scalar(separator, pa.large_string())
     columns = [_cast(table[name], pa.large_string(), name) for name in texts]
-    if len(columns) == 1:
-        return columns[0]
-    return _null_if_all_null(columns, pc.binary_join_element_wise(*columns, separator, null_handling="skip"))
-
-
-def _null_if_all_null(columns: list[pa.ChunkedArray], text: pa.ChunkedArray) -> pa.ChunkedArray:
-    present = reduce(pc.or_, [pc.is_valid(column) for column in columns])
-    return pc.if_else(present, text, pa.scalar(None, pa.large_string()))
+    # Joined is null where either is. (null_handling="skip" would drop rows where both are: pyarrow 26.)
+    return reduce(lambda one, two: pc.coalesce(pc.binary_join_element_wise(one, two, between), one, two), columns)
 
 
 def _ids(table: pa.Table, rows: pa.Array, shard: Shard, columns: DocumentColumns) -> pa.Array | pa.ChunkedArray:

@@ -6,6 +6,7 @@ import time
 from typing import Any
 
 import pyarrow as pa
+import ray
 from ray.data import Dataset
 
 from pipelines.model.encoder import Encoded, Encoder
@@ -22,13 +23,12 @@ from pipelines.stages.tokenize import INPUT_IDS
 EMBEDDING = "embedding"
 
 
-def encode(
-    chunks: Dataset, recipe: Recipe, gpu: EncodePool, pool: ActorPool, *, num_threads: int, gate: Any = None
-) -> Dataset:
+def encode(chunks: Dataset, recipe: Recipe, gpu: EncodePool, pool: ActorPool, *, num_threads: int) -> Dataset:
     """Chunks with ``input_ids`` become rows with ``embedding``: fixed_size_list<float32 or float16>[dim].
 
-    ``gate`` is what ``pipelines.model.gate.reference`` gave, or a Ray reference to it; None: each actor computes it.
+    Several actors are all held against what one task computes; a lone actor computes it itself, which spares a process.
     """
+    gate = ray.remote(_reference_of).options(num_cpus=0).remote(recipe) if pool.max > 1 else None
     settings = {
         "device": _device(gpu, pool.num_gpus),
         "num_threads": num_threads,
@@ -53,13 +53,15 @@ def _device(gpu: EncodePool, num_gpus: float) -> str:
 class ChunkEncoder:
     """Actor that encodes slices of chunks, or any table with a column ``input_ids``. It passes the gate first."""
 
-    def __init__(self, recipe: Recipe, settings: dict[str, Any] | None = None, gate: Any = None) -> None:
+    def __init__(
+        self, recipe: Recipe, settings: dict[str, Any] | None = None, gate: ray.ObjectRef | None = None
+    ) -> None:
         folder = recipe.folder()
         tokenizer = DocumentTokenizer(folder, recipe.spec)
         self._encoder = Encoder(folder, recipe.spec, **(settings or {}))
         self._dtype = pa.float16() if recipe.spec.output_dtype == "float16" else pa.float32()
         self._prompt_tokens = tokenizer.prompt_length
-        check(self._encoder, tokenizer, _reference(gate) or reference(folder, recipe.spec))
+        check(self._encoder, tokenizer, ray.get(gate) if gate else _reference_of(recipe))
         self._idle_since = time.perf_counter()
 
     def __call__(self, batch: pa.Table) -> pa.Table:
@@ -82,12 +84,8 @@ class ChunkEncoder:
         return Outcome(table=table, failures=failures, stats=_stats(encoded, waited), facts=facts)
 
 
-def _reference(gate: Any) -> GateReference | None:
-    if gate is None or isinstance(gate, GateReference):
-        return gate
-    import ray
-
-    return ray.get(gate)
+def _reference_of(recipe: Recipe) -> GateReference:
+    return reference(recipe.folder(), recipe.spec)
 
 
 def _stats(encoded: Encoded, waited: float) -> dict[str, float]:
