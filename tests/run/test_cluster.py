@@ -86,27 +86,49 @@ def test_a_ray_cluster_resource_tells_what_may_come() -> None:
 
 
 DRIVER = """
-import json, sys, time
+import json, sys
 import ray
+import ray.data
+from ray.data import ActorPoolStrategy
+from ray.data._internal.datasource.range_datasource import RangeDatasource
 from pipelines.run.cluster import cluster_resources
 from pipelines.run.placement import place, waits_for
 from pipelines.run.sizing import ModelSize
+from pipelines.run.streaming import set_streaming
 from pipelines.spec import EncodePool, TokenizePool
+
+class Tokenize:
+    def __call__(self, batch):
+        return batch
+
+class Encode(Tokenize):
+    def __call__(self, batch):
+        return batch | {"gpu": ray.get_gpu_ids() * len(batch["id"])}
+
+class Write(Tokenize):
+    pass
 
 ray.init(address=sys.argv[1], log_to_driver=False, logging_level="ERROR")
 before = cluster_resources()
-placement = place(before, TokenizePool(), EncodePool(), ModelSize(num_parameters=85_000_000))
-
-@ray.remote(num_cpus=placement.encode_cpus, num_gpus=placement.encode_gpus)
-class Encoder:
-    def gpus(self):
-        return ray.get_gpu_ids()
-
-gpus = ray.get(Encoder.remote().gpus.remote(), timeout=120)
+ours = place(before, TokenizePool(), EncodePool(), ModelSize(num_parameters=85_000_000))
+set_streaming(ours, before)
+source = RangeDatasource(n=6, block_format="arrow", column_name="id")
+numbers = ray.data.read_datasource(source, override_num_blocks=6, num_cpus=ours.read_cpus)
+pools = [
+    (Tokenize, ActorPoolStrategy(size=ours.tokenize_actors), ours.tokenize_cpus, 0),
+    (Encode, ActorPoolStrategy(
+        min_size=ours.encode_actors.min, max_size=ours.encode_actors.max, initial_size=ours.encode_actors.initial,
+    ), ours.encode_cpus, ours.encode_gpus),
+    (Write, ActorPoolStrategy(size=ours.write_actors), ours.write_cpus, 0),
+]
+for stage, actors, cpus, gpus in pools:
+    numbers = numbers.map_batches(stage, batch_size=1, compute=actors, num_cpus=cpus, num_gpus=gpus)
+rows = numbers.take_all()
 after = cluster_resources()
 print(json.dumps({
-    "before": str(before), "waits_for": placement.waits_for, "num_gpus": placement.encode_gpus, "gpus": gpus,
-    "after": str(after), "waits_for_after": waits_for(placement, after),
+    "before": str(before), "waits_for": ours.waits_for, "encoders": ours.encode_actors, "num_gpus": ours.encode_gpus,
+    "rows": sorted(int(row["id"]) for row in rows), "gpus": sorted({int(row["gpu"]) for row in rows}),
+    "after": str(after), "waits_for_after": waits_for(ours, after),
 }))
 """
 
@@ -145,11 +167,12 @@ def autoscaled() -> Iterator[dict[str, str]]:
         yield environment | {"RAY_ADDRESS": address}
     finally:
         ours = [process for process in psutil.process_iter(["cmdline"]) if is_of(process, folder)]
-        head.terminate()
+        for process in ours:  # the head does not end the nodes that its autoscaler made
+            process.terminate()
+        _, alive = psutil.wait_procs(ours, timeout=5)
+        for process in alive:
+            process.kill()
         head.wait(30)
-        for process in ours:  # the nodes that the autoscaler made outlive it
-            if process.is_running():
-                process.kill()
         shutil.rmtree(folder, ignore_errors=True)
 
 
@@ -174,7 +197,8 @@ def autoscaling(address: str) -> dict[str, Any]:
     }
 
 
-def test_a_gpu_pool_from_zero_is_seen_asked_for_and_comes(autoscaled: dict[str, str]) -> None:
+def test_a_run_on_pools_from_zero_asks_for_them_and_streams(autoscaled: dict[str, str]) -> None:
+    """A stream of four stages, placed before any node is there that could take them."""
     command = [sys.executable, "-c", DRIVER, autoscaled["RAY_ADDRESS"]]
     driver = subprocess.run(command, env=autoscaled, capture_output=True, text=True, timeout=200, check=False)
     assert driver.returncode == 0, driver.stderr
@@ -182,7 +206,9 @@ def test_a_gpu_pool_from_zero_is_seen_asked_for_and_comes(autoscaled: dict[str, 
     assert seen == {
         "before": "1 node with 0 CPUs and 0 GPUs, and 1 node with 2 CPUs and 1 GPU by the autoscaler",
         "waits_for": "a node with 1 GPU",
+        "encoders": [1, 1, 1],
         "num_gpus": 1.0,
+        "rows": list(range(6)),
         "gpus": [0],
         "after": "2 nodes with 2 CPUs and 1 GPU, and none to come",
         "waits_for_after": "",
