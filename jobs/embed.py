@@ -40,7 +40,7 @@ def embed(
         documents: The corpus: a file, folder, glob or list of them, local or s3://.
         output: Folder for the vectors, local or s3://; {fingerprint} in it is replaced.
         text: Embed this one query instead, without Ray, and print its vector as JSON.
-        limit: Most documents of this run, for a trial; 0: all.
+        limit: Take the corpus to end after so many documents, for a trial; 0: all.
         removed: What becomes of the vectors of shards that vanished.
         max_dead_letters: Largest share of documents that may be dead letters.
         retry_dead_letters: Make the slices again that hold dead letters, and try shards again that were set aside.

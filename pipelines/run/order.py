@@ -23,7 +23,7 @@ class Order:
     slicing: Slicing = Slicing()
     storage: Storage = Storage()
     limit: int = 0
-    """Most documents of this run, 0: all."""
+    """The corpus is taken to end after so many documents, for a trial; 0: all."""
     removed: Literal["keep", "drop"] = "keep"
     """What becomes of the parts of a shard that vanished."""
     max_dead_letters: float = 0.05

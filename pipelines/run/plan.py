@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -26,7 +27,7 @@ class Plan:
 
 
 def uncovered(num_rows: int, parts: Iterable[tuple[int, int]]) -> list[tuple[int, int]]:
-    """The ranges (first, stop) of 0..num_rows that no part (first_row, num_documents) covers."""
+    """The ranges (first, stop) of 0..num_rows that no part (first_row, num_documents) covers, whatever lies beyond."""
     gaps: list[tuple[int, int]] = []
     done = 0
     for first, count in sorted(parts):
@@ -35,8 +36,8 @@ def uncovered(num_rows: int, parts: Iterable[tuple[int, int]]) -> list[tuple[int
                 f"two parts hold row {first} of one shard (a part ends at row {done}, another begins at {first}): "
                 "the output was changed by something else; remove one of them and run again"
             )
-        if first > done:
-            gaps.append((done, first))
+        if done < first and done < num_rows:
+            gaps.append((done, min(first, num_rows)))
         done = first + count
     if done < num_rows:
         gaps.append((done, num_rows))
@@ -54,39 +55,43 @@ def make_plan(
 ) -> Plan:
     """Plan the shards of which the rows are known.
 
-    ``set_aside`` are shards to be passed over (shard_id -> reason); ``again`` are parts to be made anew; ``limit`` is
-    the most documents to plan, 0 for all.
+    ``set_aside`` are shards to be passed over (shard_id -> reason); ``again`` are parts to be made anew; with a
+    ``limit`` the corpus is taken to end after so many documents, so that the same trial again is nothing to do.
     """
-    covered: dict[str, list[tuple[int, int]]] = {}
-    for part in parts:
-        covered.setdefault(part.shard_id, []).append((part.first_row, part.num_documents))
-    anew: dict[str, list[tuple[int, int]]] = {}
-    for part in again:
-        anew.setdefault(part.shard_id, []).append((part.first_row, part.first_row + part.num_documents))
-    stretches = [
-        Stretch(shard=shard, first_row=first, stop_row=stop)
-        for shard in shards
-        if shard.shard_id in rows and shard.shard_id not in set_aside
-        for first, stop in sorted(
-            uncovered(rows[shard.shard_id], covered.get(shard.shard_id, ())) + anew.get(shard.shard_id, [])
-        )
-    ]
-    wanted = sum(stretch.num_documents for stretch in stretches)
-    kept = tuple(limited(stretches, limit)) if limit else tuple(stretches)
-    planned = sum(stretch.num_documents for stretch in kept)
+    usable = [shard for shard in shards if shard.shard_id in rows and shard.shard_id not in set_aside]
+    within = limited([(shard.shard_id, rows[shard.shard_id]) for shard in usable], limit)
+    covered, anew = _ranges(parts), _ranges(again)
+    stretches = tuple(
+        Stretch(shard=shard, first_row=first, stop_row=first + count)
+        for shard in usable
+        for first, count in _todo(within[shard.shard_id], covered[shard.shard_id], anew[shard.shard_id])
+    )
     return Plan(
-        stretches=kept,
-        num_documents=planned,
-        num_left_out=wanted - planned,
+        stretches=stretches,
+        num_documents=sum(stretch.num_documents for stretch in stretches),
+        num_left_out=sum(rows[shard_id] - num for shard_id, num in within.items()),
         set_aside={shard.shard_id: set_aside[shard.shard_id] for shard in shards if shard.shard_id in set_aside},
     )
 
 
-def limited(stretches: Iterable[Stretch], limit: int) -> Iterable[Stretch]:
-    """The first ``limit`` documents of the stretches."""
-    for stretch in stretches:
-        if limit <= 0:
-            return
-        stop = min(stretch.stop_row, stretch.first_row + limit)
-        yield Stretch(shard=stretch.shard, first_row=stretch.first_row, stop_row=stop)
-        limit -= stop - stretch.first_row
+def limited(rows: Iterable[tuple[str, int]], limit: int) -> dict[str, int]:
+    """Rows by shard of which the first ``limit`` are kept, shard by shard; all of them where it is 0."""
+    within: dict[str, int] = {}
+    left = limit
+    for shard_id, num in rows:
+        within[shard_id] = min(num, left) if limit else num
+        left -= within[shard_id]
+    return within
+
+
+def _ranges(parts: Iterable[PartEntry]) -> defaultdict[str, list[tuple[int, int]]]:
+    """First row and number of documents of the parts, by shard."""
+    ranges: defaultdict[str, list[tuple[int, int]]] = defaultdict(list)
+    for part in parts:
+        ranges[part.shard_id].append((part.first_row, part.num_documents))
+    return ranges
+
+
+def _todo(num_rows: int, covered: list[tuple[int, int]], anew: list[tuple[int, int]]) -> list[tuple[int, int]]:
+    gaps = [(first, stop - first) for first, stop in uncovered(num_rows, covered)]
+    return sorted(gaps + [part for part in anew if part[0] < num_rows])
