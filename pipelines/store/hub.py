@@ -9,10 +9,9 @@ import logging
 import re
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
 
 from pipelines.errors import SpecError
-from pipelines.store.model_files import loaded_files
+from pipelines.store.model_files import SETTINGS, loaded_files
 
 log = logging.getLogger(__name__)
 
@@ -61,8 +60,10 @@ def _download(name: str, revision: str | None, *, code: bool) -> tuple[str, Path
     try:
         info = HfApi().model_info(name, revision=revision)
         folder = HubFolder(name, info.sha, [file.rfilename for file in info.siblings])
-        path = snapshot_download(name, revision=info.sha, allow_patterns=loaded_files(folder, code=code))
-        return str(folder), Path(path)
+        wanted = loaded_files(folder, code=code)
+        # By its name, not by the commit, so that the cache knows what the name stands for where there is no hub.
+        path = Path(snapshot_download(name, revision=revision, allow_patterns=wanted))
+        return f"{name}@{path.name}", path
     except (OSError, HTTPError, HFValidationError) as error:
         if found := cached(name, revision):
             log.warning("the Hugging Face hub does not answer for %s: %s is used, which is here", hub_id, found[0])
@@ -71,13 +72,12 @@ def _download(name: str, revision: str | None, *, code: bool) -> tuple[str, Path
 
 
 def cached(name: str, revision: str | None) -> tuple[str, Path] | None:
-    """What the hub's cache on this machine has of the revision, None if nothing."""
+    """What the hub's cache on this machine has of the revision, None if nothing, or as far as is known not all."""
     from huggingface_hub import snapshot_download
     from huggingface_hub.errors import HFValidationError
 
-    try:  # one pattern that every model has: the cache is not asked for the files that were never wanted
-        options: dict[str, Any] = {"allow_patterns": ["config.json"], "local_files_only": True}
-        path = Path(snapshot_download(name, revision=revision, **options))
+    try:  # asked for what is always wanted: a download that was broken off is refused, one of chosen files is not
+        path = Path(snapshot_download(name, revision=revision, allow_patterns=sorted(SETTINGS), local_files_only=True))
     except (OSError, HFValidationError):
         return None
     return f"{name}@{path.name}", path

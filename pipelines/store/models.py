@@ -56,7 +56,9 @@ def identify(reference: str, storage: Storage = Storage(), *, trust_remote_code:
         digest = folder_hash(package_folder(reference), code=trust_remote_code)
         return ModelReference(resolved=reference, kind="package", hash=digest, **about)
     if "://" in reference:
-        remote = RemoteFolder(locate(reference, storage))
+        location = locate(reference, storage)
+        location.check()
+        remote = RemoteFolder(location)
         return ModelReference(resolved=remote.uri, kind="uri", hash=remote.hash(code=trust_remote_code), **about)
     resolved, snapshot = hub.snapshot(reference, code=trust_remote_code)
     digest = folder_hash(snapshot, code=trust_remote_code)

@@ -24,7 +24,6 @@ class RemoteFolder:
         self._location = location
         self._entries: dict[str, Entry] = {entry.key: entry for entry in location.list()}
         if not self._entries:
-            location.check()
             raise SpecError(f"model {location}: nothing is there: name the folder that holds config and weights")
 
     def names(self, folder: str) -> list[str]:
