@@ -43,7 +43,9 @@ def tiny_model(folder: Path) -> Path:
     """A model folder like the demo's, its network replaced by one layer of random weights."""
     import torch
     from transformers import BertConfig, BertModel
+    from transformers.utils import logging
 
+    logging.disable_progress_bar()
     shutil.copytree(model_folder(), folder, dirs_exist_ok=True, ignore=shutil.ignore_patterns("*.safetensors"))
     torch.manual_seed(0)
     sizes = {"hidden_size": WIDTH, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 2 * WIDTH}

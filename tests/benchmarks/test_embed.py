@@ -41,7 +41,7 @@ def test_the_report_is_read_from_the_encoders_clock(tmp_path: Path) -> None:
     stages = {"read": 9.0, "encode wait": 2.0, "encode compute": 17.0, "encode convert": 1.0, "write": 4.0}
     report = {
         "stage_seconds": stages,
-        "placement": {"encode_actors": {"min": 1, "max": 2}},
+        "placement": {"encode_actors": [1, 2, 2]},
         "slices": 8,
         "phase_seconds": {"plan": 3.0, "encode": 30.0, "commit": 1.0},
         "computed_tokens": 77,
