@@ -9,7 +9,8 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -166,12 +167,7 @@ def autoscaled() -> Iterator[dict[str, str]]:
         wait_for_port(port)
         yield environment | {"RAY_ADDRESS": address}
     finally:
-        ours = [process for process in psutil.process_iter(["cmdline"]) if is_of(process, folder)]
-        for process in ours:  # the head does not end the nodes that its autoscaler made
-            process.terminate()
-        _, alive = psutil.wait_procs(ours, timeout=5)
-        for process in alive:
-            process.kill()
+        end(process for process in psutil.process_iter(["cmdline"]) if is_of(process, folder))
         head.wait(30)
         shutil.rmtree(folder, ignore_errors=True)
 
@@ -236,3 +232,15 @@ def wait_for_port(port: int) -> None:
 def is_of(process: psutil.Process, folder: Path) -> bool:
     """Whether the process was started for the cluster that lives in the folder."""
     return any(str(folder) in word for word in process.info["cmdline"] or [])
+
+
+def end(processes: Iterable[psutil.Process]) -> None:
+    """End processes that may well end by themselves meanwhile. A head does not end the nodes its autoscaler made."""
+    ours = list(processes)
+    for process in ours:
+        with suppress(psutil.NoSuchProcess):
+            process.terminate()
+    _, alive = psutil.wait_procs(ours, timeout=5)
+    for process in alive:
+        with suppress(psutil.NoSuchProcess):
+            process.kill()
