@@ -8,7 +8,9 @@ from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import pytest
 
@@ -188,23 +190,24 @@ def test_parts_of_unknown_shards_and_twins_are_refused(first: Manifest) -> None:
 
 def test_a_million_parts() -> None:
     count, per_shard = 1_000_000, 1000
-    number = pa.array(range(count), pa.int64())
-    shard = [f"{i // per_shard:016x}" for i in range(count)]
+    number = np.arange(count)
+    first, shard = pa.array(number % per_shard), pa.array(number // per_shard).cast(pa.string())
+    ones = pa.array(np.ones(count, np.int64))
     table = pa.table(
         {
             "shard_id": shard,
-            "part": [f"parts/{name}/{i % per_shard}-1.parquet" for i, name in enumerate(shard)],
-            "first_row": pa.array([i % per_shard for i in range(count)], pa.int64()),
-            "num_documents": pa.repeat(pa.scalar(1, pa.int64()), count),
-            "num_rows": pa.repeat(pa.scalar(1, pa.int64()), count),
-            "num_dead_letters": pa.repeat(pa.scalar(0, pa.int64()), count),
-            "part_bytes": number,
-            "part_version": number.cast(pa.string()),
+            "part": pc.binary_join_element_wise("parts", shard, first.cast(pa.string()), "/"),
+            "first_row": first,
+            "num_documents": ones,
+            "num_rows": ones,
+            "num_dead_letters": pa.array(np.zeros(count, np.int64)),
+            "part_bytes": pa.array(number),
+            "part_version": pa.array(number).cast(pa.string()),
         },
         PARTS,
     )
     shards = [
-        KnownShard(name=f"{i}.parquet", shard_id=f"{i:016x}", size=i, version="1", num_rows=per_shard)
+        KnownShard(name=f"{i}.parquet", shard_id=str(i), size=i, version="1", num_rows=per_shard)
         for i in range(count // per_shard)
     ]
     manifest = Manifest().know(shards, "run1").add(table, "run1")
