@@ -12,11 +12,19 @@ import torch
 from torch import Tensor
 from torch.nn.functional import normalize
 
-from pipelines.model.attention import PACKED
+from pipelines.model.attention import PACKED, PADDED
 from pipelines.model.device import DTYPES, Precision, pick_device, pick_precision, pick_token_budget, set_threads
 from pipelines.model.folder import ModelFolder
 from pipelines.model.heads import load_heads
-from pipelines.model.network import can_pack, first_position, load_network, run_packed, run_padded, useful_flops
+from pipelines.model.network import (
+    can_pack,
+    first_position,
+    load_network,
+    run_packed,
+    run_padded,
+    set_attention,
+    useful_flops,
+)
 from pipelines.model.pooling import pool
 from pipelines.model.refusal import is_out_of_memory, reason, refusals
 from pipelines.spec import EmbedSpec, refuse
@@ -77,7 +85,7 @@ class Encoder:
         token_budget: int | str = "auto",
         compile: bool = False,
         path: Path = "auto",
-        attention: str = "sdpa",
+        attention: str = "auto",
     ) -> None:
         set_threads(num_threads)
         self._device = pick_device(device)
@@ -113,15 +121,15 @@ class Encoder:
         half = self.precision != "float32"
         wish = ("packed" if self.device == "cuda" and half else "padded") if path == "auto" else path
         dtype, trust = DTYPES[self.precision], self._spec.trust_remote_code
-        network = load_network(
-            self._folder, dtype=dtype, device=self._device, attention="sdpa", trust_remote_code=trust
-        )
-        packed = wish == "packed" and can_pack(network, self._folder)
+        network = load_network(self._folder, dtype=dtype, device=self._device, trust_remote_code=trust)
+        packed = wish == "packed" and can_pack(network) and set_attention(network, PACKED)
         if path == "packed" and not packed:
             refuse(self._spec, "model", f"a {self._folder.model_type} network cannot run packed: choose path padded")
         self.path: Literal["packed", "padded"] = "packed" if packed else "padded"
-        if packed:
-            network.set_attn_implementation(PACKED)
+        if not packed and self._attention != "auto":
+            set_attention(network, self._attention)
+        elif not packed and self.device == "cpu" and half:
+            set_attention(network, PADDED)
         if self.compiled:
             network.compile(dynamic=True)
         return network

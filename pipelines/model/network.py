@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from pipelines.errors import SpecError
-from pipelines.model.attention import register
+from pipelines.model.attention import PACKED, PADDED, register
 from pipelines.model.folder import ModelFolder
 
 ENCODER_HALVES = {
@@ -24,9 +24,9 @@ ENCODER_HALVES = {
 
 
 def load_network(
-    folder: ModelFolder, *, dtype: torch.dtype, device: torch.device, attention: str, trust_remote_code: bool = False
+    folder: ModelFolder, *, dtype: torch.dtype, device: torch.device, trust_remote_code: bool = False
 ) -> nn.Module:
-    """The network in inference mode. ``attention`` is a name of transformers' registry: eager, sdpa or ``PACKED``.
+    """The network in inference mode, with the attention that transformers prefers for it.
 
     Weights come from safetensors, or from .bin files through weights_only loading. SpecError where the folder cannot
     be loaded, or lacks weights that the network needs.
@@ -34,14 +34,12 @@ def load_network(
     import transformers
 
     transformers.utils.logging.disable_progress_bar()
-    register()
     maker: Any = getattr(transformers, ENCODER_HALVES.get(folder.model_type, "AutoModel"))
     try:
         network, info = maker.from_pretrained(
             folder.network_path,
             config=_config(folder, trust_remote_code),
             dtype=dtype,
-            attn_implementation=attention,
             local_files_only=True,
             trust_remote_code=trust_remote_code,
             output_loading_info=True,
@@ -64,11 +62,24 @@ def _config(folder: ModelFolder, trust_remote_code: bool) -> Any:
     return AutoConfig.from_pretrained(folder.network_path, local_files_only=True, trust_remote_code=trust_remote_code)
 
 
-def can_pack(network: nn.Module, folder: ModelFolder) -> bool:
-    """Whether the network can run on packed rows: registry attention, and positions that are given, not relative."""
-    relative = any(value for name, value in folder.config.items() if name.startswith("relative_attention"))
-    takes_positions = "position_ids" in inspect.signature(network.forward).parameters
-    return bool(getattr(network, "_supports_attention_backend", False)) and takes_positions and not relative
+def set_attention(network: Any, attention: str) -> bool:
+    """Use this attention of transformers' registry; False, and nothing changed, where the network cannot.
+
+    Ours is for networks that ask the registry, and for no variant of attention that it does not know.
+    """
+    register()
+    ours = attention in (PACKED, PADDED)
+    capped = any("softcap" in name and value for name, value in network.config.to_dict().items())
+    if (ours and (capped or not network._supports_attention_backend)) or not network._can_set_attn_implementation():
+        return False
+    network.set_attn_implementation(attention)
+    return True
+
+
+def can_pack(network: Any) -> bool:
+    """Whether the network takes the positions that chunks end to end need: absolute or rotary ones, not relative."""
+    relative = any(value for name, value in network.config.to_dict().items() if name.startswith("relative_attention"))
+    return "position_ids" in inspect.signature(network.forward).parameters and not relative
 
 
 def first_position(folder: ModelFolder) -> int:
