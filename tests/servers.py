@@ -6,12 +6,13 @@ import os
 import socket
 import subprocess
 import sys
+import threading
 import time
 import urllib.error
 import urllib.request
 import uuid
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -79,12 +80,8 @@ def seaweed(folder: Path) -> Iterator[S3Server]:
         environment = {**credentials, **alone, "AWS_ENDPOINT_URL_S3": endpoint, "AWS_REGION": "us-east-1"}
         yield S3Server(endpoint=endpoint, access_key=access_key, secret_key=secret_key, environment=environment)
     finally:
-        process.terminate()
-        try:
-            process.wait(10)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
+        process.kill()  # nothing is worth keeping, and a farewell to all its services takes seconds
+        process.wait()
 
 
 def free_ports(count: int) -> list[int]:
@@ -122,3 +119,76 @@ def _wait(process: subprocess.Popen[bytes], endpoint: str, log: Path) -> None:
         except (urllib.error.URLError, OSError):
             time.sleep(0.1)
     raise RuntimeError(f"the S3 server did not start:\n{log.read_text(errors='replace')[-2000:]}")
+
+
+@dataclass
+class Wire:
+    """A connection to a server that can be made to fail. ``endpoint`` stands in for the server's own.
+
+    ``lose_answers``: so many answers to a PUT are read from the server and never passed on. ``cut_after``: a request's
+    connection is closed once so many bytes of it went through. ``passed`` counts the bytes sent to the server.
+    """
+
+    endpoint: str
+    lose_answers: int = 0
+    cut_after: int | None = None
+    passed: int = 0
+    puts: int = 0
+
+
+@contextmanager
+def wire(endpoint: str) -> Iterator[Wire]:
+    """A wire to the server at this endpoint."""
+    host, _, port = endpoint.removeprefix("http://").partition(":")
+    listener = socket.create_server(("127.0.0.1", 0))
+    line = Wire(f"http://127.0.0.1:{listener.getsockname()[1]}")
+
+    def accept() -> None:
+        while True:
+            try:
+                client, _ = listener.accept()
+            except OSError:
+                return
+            server = socket.create_connection((host, int(port)))
+            state = {"put": False}
+            threading.Thread(target=_requests, args=(line, client, server, state), daemon=True).start()
+            threading.Thread(target=_answers, args=(line, client, server, state), daemon=True).start()
+
+    threading.Thread(target=accept, daemon=True).start()
+    try:
+        yield line
+    finally:
+        listener.close()
+
+
+def _requests(line: Wire, client: socket.socket, server: socket.socket, state: dict[str, bool]) -> None:
+    sent = 0
+    with suppress(OSError):
+        while data := client.recv(65536):
+            if data.startswith((b"PUT ", b"POST ")):
+                line.puts, state["put"], sent = line.puts + data.startswith(b"PUT "), True, 0
+            elif data.startswith((b"GET ", b"HEAD ", b"DELETE ")):
+                state["put"] = False
+            sent += len(data)
+            if state["put"] and line.cut_after is not None and sent > line.cut_after:
+                break
+            server.sendall(data)
+            line.passed += len(data)
+    _close(client, server)
+
+
+def _answers(line: Wire, client: socket.socket, server: socket.socket, state: dict[str, bool]) -> None:
+    with suppress(OSError):
+        while data := server.recv(65536):
+            if state["put"] and line.lose_answers and not data.startswith(b"HTTP/1.1 100"):
+                line.lose_answers -= 1
+                break
+            client.sendall(data)
+    _close(client, server)
+
+
+def _close(*sockets: socket.socket) -> None:
+    for sock in sockets:
+        with suppress(OSError):
+            sock.shutdown(socket.SHUT_RDWR)
+        sock.close()

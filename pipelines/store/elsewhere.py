@@ -11,7 +11,11 @@ import pyarrow.fs
 from pipelines.errors import SpecError
 from pipelines.store.entry import Entry
 
-VERSIONS = ("ETag", "etag", "md5Hash", "content_md5", "mtime", "LastModified", "last_modified", "updated", "modified")
+VERSIONS = (
+    *("ETag", "etag", "md5Hash", "content_md5", "blob_id"),
+    *("mtime", "LastModified", "last_modified", "updated", "modified"),
+)
+"""What the file systems of fsspec call that which changes with a file, the surest first."""
 
 
 class Elsewhere:
@@ -28,7 +32,8 @@ class Elsewhere:
             for path, facts in sorted((facts["name"], facts) for facts in files.values()):
                 key = path[len(folder) :]
                 if path.startswith(folder) and key.startswith(prefix):
-                    yield _entry(key, facts)
+                    # A web page of links knows no sizes: the file itself does.
+                    yield _entry(key, facts if facts.get("size") is not None else fs.info(path))
 
     def stat(self, path: str) -> Entry | None:
         """The file at this path, or None."""

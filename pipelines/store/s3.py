@@ -19,10 +19,13 @@ import pyarrow.fs
 import s3fs
 from fsspec.asyn import sync
 
-from pipelines.errors import SpecError
+from pipelines.errors import SpecError, StoreError
 from pipelines.spec import Storage
 from pipelines.store.entry import Conflict, Entry
-from pipelines.store.failures import code_of
+from pipelines.store.failures import BY_CLASS, code_of
+
+PART_BYTES = 50 * 2**20
+"""Bytes of a part of a multipart upload; what is smaller than two of them is one put."""
 
 MOST_KEYS = 1000
 """Most keys of a page of a listing, and of a bulk removal."""
@@ -65,8 +68,8 @@ class S3:
         return data, _version(facts)
 
     def put(self, root: str, key: str, data: bytes) -> Entry:
-        """One put, or from 100 MB on a multipart upload, aborted if it fails."""
-        facts = self.filesystem().pipe_file(f"{root}/{key}", data, max_concurrency=4)
+        """One put, or of large data a multipart upload, aborted if it fails."""
+        facts = self.filesystem().pipe_file(f"{root}/{key}", data, chunksize=PART_BYTES, max_concurrency=4)
         if facts is None:  # a multipart upload
             there = self.stat(f"{root}/{key}")
             if there is None:
@@ -171,7 +174,7 @@ async def _get(fs: Any, bucket: str, key: str) -> tuple[bytes, dict[str, Any]]:
 async def _credentials(fs: Any) -> tuple[str, str, str | None]:
     found = await fs.session.get_credentials()
     if found is None:
-        raise SpecError("no credentials for s3:// were found: set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY")
+        raise StoreError(f"s3://: {BY_CLASS['NoCredentialsError']}")
     frozen = await found.get_frozen_credentials()
     return frozen.access_key, frozen.secret_key, frozen.token
 

@@ -1,0 +1,157 @@
+"""Parts: named by their rows, published whole after their dead letters, the same bytes each time."""
+
+from __future__ import annotations
+
+import io
+from dataclasses import replace
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from pipelines.errors import StoreError
+from pipelines.schema import DEAD_LETTERS, DeadLetter, SliceHeader, vectors_to_arrow
+from pipelines.store.location import Location
+from pipelines.store.parts import (
+    PartEntry,
+    dead_letters_key,
+    list_parts,
+    part_key,
+    publish,
+    read_counts,
+    read_dead_letters,
+    read_part_counts,
+)
+
+ID = "0123456789abcdef"
+LETTERS = (DeadLetter(row=5, stage="read", reason="the text is null"), DeadLetter(row=9, stage="encode", reason="NaN"))
+HEADER = SliceHeader(shard="y=1/a b.parquet", shard_id=ID, first_row=4096, num_documents=6, dead_letters=LETTERS)
+VECTORS = np.arange(12, dtype=np.float32).reshape(4, 3)
+TABLE = pa.table(
+    {
+        "id": pa.array(["a", "b", "c", "d"]),
+        "embedding": vectors_to_arrow(VECTORS, pa.float32()),
+        "tags": pa.array([["x"], [], None, ["y", "z"]]),
+        "at": pa.array([{"k": [("a", 1)]}] * 4, pa.struct([("k", pa.map_(pa.string(), pa.int8()))])),
+    }
+)
+KEY = f"parts/{ID}/4096-6.parquet"
+
+
+def test_keys() -> None:
+    assert part_key(ID, 4096, 6) == KEY == f"parts/{HEADER.name}.parquet"
+    assert dead_letters_key(KEY) == f"_manta/dead_letters/{ID}/4096-6.parquet"
+
+
+def test_a_part_is_listed_with_the_rows_that_it_holds(output: Location) -> None:
+    entry = publish(output, HEADER, TABLE, {})
+    assert list(list_parts(output)) == [entry]
+    assert (entry.key, entry.shard_id, entry.first_row, entry.num_documents) == (KEY, ID, 4096, 6)
+    there = output.stat(KEY)
+    assert there is not None
+    assert (entry.size, entry.version) == (there.size, there.version)
+
+
+def test_a_part_reads_as_it_was_written_and_says_what_it_is(output: Location) -> None:
+    publish(output, HEADER, TABLE, {"model": "m", "source": "s3://corpus"})
+    read = pq.read_table(io.BytesIO(output.read(KEY)))
+    assert read.equals(TABLE)
+    assert read.schema.field("embedding").type == pa.list_(pa.float32(), 3)
+    assert read.schema.metadata == {
+        b"model": b"m",
+        b"source": b"s3://corpus",
+        b"num_documents": b"6",
+        b"num_rows": b"4",
+        b"num_dead_letters": b"2",
+        b"shard": b"y=1/a b.parquet",
+    }
+
+
+def test_counts_come_from_the_footer(output: Location) -> None:
+    entry = publish(output, HEADER, TABLE, {})
+    other = publish(output, replace(HEADER, first_row=0, dead_letters=()), TABLE, {})
+    assert read_part_counts(output, entry) == (6, 4, 2)
+    assert read_counts(output, [entry, other]) == {entry.key: (6, 4, 2), other.key: (6, 4, 0)}
+
+
+def test_the_same_slice_gives_the_same_bytes(output: Location) -> None:
+    once = publish(output, HEADER, TABLE, {"model": "m"})
+    data = output.read(KEY)
+    publish(output, HEADER, pa.concat_tables([TABLE[:1], TABLE[1:]]).combine_chunks(), {"model": "m"})
+    assert output.read(KEY) == data
+    assert [entry.key for entry in list_parts(output)] == [once.key]
+
+
+def test_dead_letters_lie_beside(output: Location) -> None:
+    publish(output, HEADER, TABLE, {})
+    publish(output, replace(HEADER, first_row=0, dead_letters=()), TABLE, {})
+    letters = read_dead_letters(output, [part_key(ID, 0, 6), KEY])
+    assert letters.schema.equals(DEAD_LETTERS)
+    assert letters.to_pylist() == [
+        {"shard": "y=1/a b.parquet", "shard_id": ID, "row": 5, "stage": "read", "reason": "the text is null"},
+        {"shard": "y=1/a b.parquet", "shard_id": ID, "row": 9, "stage": "encode", "reason": "NaN"},
+    ]
+    assert read_dead_letters(output, []).num_rows == 0
+
+
+def test_dead_letters_are_put_before_their_part(output: Location, monkeypatch: pytest.MonkeyPatch) -> None:
+    real, order = Location.put, []
+
+    def put(self: Location, key: str, data: bytes) -> object:
+        order.append(key)
+        if key == KEY:
+            raise StoreError("the disk is full")
+        return real(self, key, data)
+
+    monkeypatch.setattr(Location, "put", put)
+    with pytest.raises(StoreError):
+        publish(output, HEADER, TABLE, {})
+    assert order == [dead_letters_key(KEY), KEY]
+    assert list(list_parts(output)) == []
+
+
+def test_files_of_others_are_no_parts(output: Location) -> None:
+    for key in (
+        "parts/x.parquet",
+        f"parts/{ID}/a-b.parquet",
+        f"parts/{ID}/0-1.parquet.tmp",
+        f"parts2/{ID}/0-1.parquet",
+    ):
+        output.put(key, b"")
+    assert list(list_parts(output)) == []
+
+
+def test_a_slice_without_rows_is_a_part_too(output: Location) -> None:
+    entry = publish(output, HEADER, TABLE.slice(0, 0), {})
+    assert read_part_counts(output, entry) == (6, 0, 2)
+    assert pq.read_table(io.BytesIO(output.read(KEY))).schema.equals(TABLE.schema)
+
+
+def test_vectors_lie_as_they_are_and_other_columns_are_compressed(output: Location) -> None:
+    publish(output, HEADER, TABLE, {})
+    group = pq.read_metadata(io.BytesIO(output.read(KEY))).row_group(0)
+    columns = {group.column(i).path_in_schema: group.column(i) for i in range(group.num_columns)}
+    vectors = columns.pop("embedding.list.element")
+    assert (vectors.compression, vectors.has_dictionary_page, vectors.is_stats_set) == ("UNCOMPRESSED", False, False)
+    assert {name: column.compression for name, column in columns.items()} == {
+        "id": "ZSTD",
+        "tags.list.element": "ZSTD",
+        "at.k.key_value.key": "ZSTD",
+        "at.k.key_value.value": "ZSTD",
+    }
+
+
+@pytest.mark.parametrize("data", [b"ruins", b""])
+def test_a_part_in_ruins_is_named(output: Location, data: bytes) -> None:
+    output.put(KEY, data)
+    with pytest.raises(StoreError, match=r"4096-6\.parquet is no part that can be read: .*remove it and run again"):
+        read_part_counts(output, PartEntry(ID, 4096, 6, len(data), ""))
+
+
+def test_a_parquet_file_of_somebody_else_is_no_part(output: Location) -> None:
+    sink = io.BytesIO()
+    pq.write_table(TABLE, sink)
+    output.put(KEY, sink.getvalue())
+    with pytest.raises(StoreError, match="no part that can be read"):
+        read_part_counts(output, PartEntry(ID, 4096, 6, 1, ""))
