@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-import json
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+
+from fsspec.utils import glob_translate
 
 from pipelines.errors import ShardError, SpecError
 from pipelines.run.order import Order
@@ -13,7 +15,8 @@ from pipelines.stages.documents import DocumentColumns, columns_for
 from pipelines.stages.recipe import Recipe
 from pipelines.store.location import Location, locate
 from pipelines.store.output import OutputSpec, claim, expand, read_spec
-from pipelines.store.shards import Shard, list_shards, read_footer
+from pipelines.store.parts import part_key
+from pipelines.store.shards import MAGIC, Shard, list_shards, read_footer
 
 BYTES_A_TOKEN = 2
 """Least bytes of text a token is reckoned with where a part's size is estimated: long chunks of dense scripts."""
@@ -48,32 +51,51 @@ def survey(order: Order, recipe: Recipe) -> Ground:
     """
     shards = list_shards(order.documents, order.storage)
     output = locate(expand(order.output, fingerprint(recipe.spec, recipe.model.hash)), order.storage)
-    _apart(shards, output)
+    _apart(order, shards, output)
     theirs = read_spec(output)
     columns = (
-        DocumentColumns.from_facts(json.loads(theirs.id_type)) if theirs else _first_columns(order, recipe.spec, shards)
+        DocumentColumns.from_facts(theirs.columns) if theirs else _first_columns(order, recipe.spec, shards)
     )
     ours = OutputSpec.of(
         recipe.spec,
         recipe.model,
         _slicing(order.slicing, recipe.spec),
-        id_column=columns.id_name,
-        id_type=json.dumps(columns.facts()),
+        columns.facts(),
     )
     agreed = claim(output, ours)
     return Ground(
         order=order, recipe=recipe, shards=tuple(shards), output=output, agreed=agreed,
-        columns=DocumentColumns.from_facts(json.loads(agreed.id_type)),
+        columns=DocumentColumns.from_facts(agreed.columns),
     )  # fmt: skip
 
 
-def _apart(shards: Sequence[Shard], output: Location) -> None:
-    """Refuse an output among the documents: its parts would be read as shards by the next run."""
+def _apart(order: Order, shards: Sequence[Shard], output: Location) -> None:
+    """Refuse an output among the documents, whose parts would be shards to the next run, and documents in the output."""
     inside = [shard for shard in shards if shard.uri.startswith(output.uri.rstrip("/") + "/")]
     if inside:
         raise SpecError(
             f"{inside[0].uri} is under the output {output.uri}: give --output a folder that holds none of the documents"
         )
+    part = output.join(part_key("0" * 16, 0, 1)).uri
+    for root in [order.documents] if isinstance(order.documents, str) else order.documents:
+        if would_list(locate(root, order.storage).uri, part):
+            raise SpecError(
+                f"the output {output.uri} is among the documents {root}: the next run would take its parts for shards; "
+                "give --output a folder beside them"
+            )
+
+
+def would_list(root: str, path: str) -> bool:
+    """Whether a file of this path is among the documents of a root (folder, file or glob; both absolute)."""
+    magic = MAGIC.search(root)
+    folder = root[: magic.start()].rpartition("/")[0] if magic else root.rstrip("/")
+    if not path.startswith(f"{folder}/"):
+        return False
+    names = path[len(folder) + 1 :].split("/")
+    if any(name.startswith(("_", ".")) for name in names):
+        return False
+    pattern = re.compile(glob_translate(root)) if magic else re.compile(re.escape(folder))
+    return any(pattern.fullmatch("/".join([folder, *names[:depth]])) for depth in range(len(names) + 1))
 
 
 def _first_columns(order: Order, spec: EmbedSpec, shards: Sequence[Shard]) -> DocumentColumns:

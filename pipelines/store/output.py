@@ -31,13 +31,11 @@ class OutputSpec:
     model: dict[str, Any]
     """The fields of the ModelReference: reference, resolved, kind, hash, trust_remote_code."""
     slicing: Slicing
-    id_column: str
-    """Column of the output that names a document."""
-    id_type: str
-    """Its Arrow type."""
+    columns: dict[str, Any]
+    """How documents are made of a shard's columns, and the types that the first run found, for later ones to cast to."""
 
     @classmethod
-    def of(cls, spec: object, model: ModelReference, slicing: Slicing, *, id_column: str, id_type: str) -> OutputSpec:
+    def of(cls, spec: object, model: ModelReference, slicing: Slicing, columns: dict[str, Any]) -> OutputSpec:
         """From a resolved spec and the model it names."""
         return cls(
             fingerprint=fingerprint(spec, model.hash),
@@ -45,8 +43,7 @@ class OutputSpec:
             spec=canonical(spec),
             model=asdict(model),
             slicing=slicing,
-            id_column=id_column,
-            id_type=id_type,
+            columns=columns,
         )
 
     def to_json(self) -> bytes:
@@ -71,7 +68,7 @@ class OutputSpec:
 def claim(output: Location, ours: OutputSpec) -> OutputSpec:
     """The spec of an output, which is ours if it is new; otherwise what its first run wrote.
 
-    Theirs has our fingerprint, but its own slicing and id facts, which stay as they are. Of two runs that claim a new
+    Theirs has our fingerprint, but its own slicing and columns, which stay as they are. Of two runs that claim a new
     output at once, one writes. Raises FingerprintError, with nothing touched, where the output has results of another
     spec, or parts and no spec.json.
     """

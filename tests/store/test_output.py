@@ -20,7 +20,7 @@ SPEC = EmbedSpec(model="models/mini", max_seqlen=128, pooling="mean", normalize=
 
 def output_spec(of: ModelReference = MODEL, slicing: Slicing = Slicing(), **fields: object) -> OutputSpec:
     spec = replace(SPEC, **fields)  # type: ignore[arg-type]
-    return OutputSpec.of(spec, of, slicing, id_column="id", id_type="int64")
+    return OutputSpec.of(spec, of, slicing, {"types": {"id": "int64"}})
 
 
 def files(output: Location) -> dict[str, str]:
@@ -45,13 +45,13 @@ def test_what_is_written_is_for_people_too(output: Location) -> None:
     assert written["spec"]["max_seqlen"] == 128
     assert written["model"]["hash"] == MODEL.hash
     assert written["slicing"] == {"max_bytes": 16777216, "max_output_bytes": 268435456, "max_rows": 4096}
-    assert (written["id_column"], written["id_type"]) == ("id", "int64")
+    assert written["columns"] == {"types": {"id": "int64"}}
 
 
 def test_the_slicing_and_id_of_an_existing_output_stay(output: Location) -> None:
     first = output_spec(slicing=Slicing(max_rows=256))
     claim(output, first)
-    later = replace(output_spec(slicing=Slicing(max_rows=16384)), id_type="string")
+    later = replace(output_spec(slicing=Slicing(max_rows=16384)), columns={"types": {"id": "string"}})
     assert claim(output, later) == first
 
 
