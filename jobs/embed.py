@@ -64,7 +64,7 @@ def embed(
             run.starting()
             start_ray(ray)
             pools = pools_for(run, cpu, gpu)
-            texts = read(run.plan.stretches, run.reading, num_cpus=pools.read_cpus)
+            texts = read(run.plan.stretches, run.reading, **pools.read)
             chunks = tokenize(texts, recipe, pools.tokenize)
             vectors = encode(chunks, recipe, gpu, pools.encode, num_threads=pools.num_threads)
             columns = part_columns(run.ground.columns, recipe.spec)

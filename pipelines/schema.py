@@ -179,7 +179,7 @@ def flat(column: pa.ChunkedArray | pa.Array) -> tuple[np.ndarray, np.ndarray]:
 
 def vectors_to_arrow(vectors: np.ndarray, dtype: pa.DataType) -> pa.FixedSizeListArray:
     """float[n, dim] as fixed_size_list<dtype>[dim]."""
-    n, dim = vectors.shape
+    dim = vectors.shape[1]
     flat_values = np.ascontiguousarray(vectors, dtype=dtype.to_pandas_dtype()).reshape(-1)
     return pa.FixedSizeListArray.from_arrays(pa.array(flat_values, dtype), dim)
 

@@ -86,7 +86,8 @@ class EmbedSpec:
         if len({self.id, *self.passthrough}) <= len(self.passthrough):
             refuse(self, "passthrough", "name each column once, and the id column not at all: it is carried anyway")
         if RESERVED & {self.id, *self.passthrough}:
-            refuse(self, "id" if self.id in RESERVED else "passthrough", f"{sorted(RESERVED)} are columns of the output")
+            name = "id" if self.id in RESERVED else "passthrough"
+            refuse(self, name, f"{', '.join(sorted(RESERVED))} are columns of the output")
 
     @property
     def texts(self) -> list[str]:

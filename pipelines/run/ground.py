@@ -53,9 +53,7 @@ def survey(order: Order, recipe: Recipe) -> Ground:
     output = locate(expand(order.output, fingerprint(recipe.spec, recipe.model.hash)), order.storage)
     _apart(order, shards, output)
     theirs = read_spec(output)
-    columns = (
-        DocumentColumns.from_facts(theirs.columns) if theirs else _first_columns(order, recipe.spec, shards)
-    )
+    columns = DocumentColumns.from_facts(theirs.columns) if theirs else _first_columns(order, recipe.spec, shards)
     ours = OutputSpec.of(
         recipe.spec,
         recipe.model,
@@ -70,7 +68,7 @@ def survey(order: Order, recipe: Recipe) -> Ground:
 
 
 def _apart(order: Order, shards: Sequence[Shard], output: Location) -> None:
-    """Refuse an output among the documents, whose parts would be shards to the next run, and documents in the output."""
+    """Refuse an output among the documents, whose parts would be shards to the next run, and the other way round."""
     inside = [shard for shard in shards if shard.uri.startswith(output.uri.rstrip("/") + "/")]
     if inside:
         raise SpecError(

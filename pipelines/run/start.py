@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from pipelines.run.cluster import cluster_resources
+from pipelines.run.ground import Ground
 from pipelines.run.placement import Placement, place
 from pipelines.run.reach import require_shared
 from pipelines.run.sizing import ModelSize
@@ -25,9 +26,9 @@ class Pools:
     placement: Placement
 
     @property
-    def read_cpus(self) -> float:
-        """Logical CPUs of a read task."""
-        return self.placement.read_cpus
+    def read(self) -> dict[str, Any]:
+        """How many read tasks at once, and the logical CPUs of each."""
+        return {"num_tasks": self.placement.read_tasks, "num_cpus": self.placement.read_cpus}
 
     @property
     def tokenize(self) -> ActorPool:
@@ -67,10 +68,16 @@ def pools_for(run: Run, cpu: TokenizePool, gpu: EncodePool) -> Pools:
     ground = run.ground
     num_slices = sum(math.ceil(stretch.num_documents / ground.slicing.max_rows) for stretch in run.plan.stretches)
     size = ModelSize(num_parameters=num_parameters(ground.recipe.folder().config))
-    placement = place(resources, cpu, gpu, size, num_slices=num_slices)
+    placement = place(resources, cpu, gpu, size, num_slices=num_slices, slice_bytes=_slice_bytes(ground))
     require_shared(output=ground.output.path if ground.output.is_local else "", inputs=_local_inputs(run))
     set_streaming(placement, resources)
     return Pools(placement=placement)
+
+
+def _slice_bytes(ground: Ground) -> int:
+    """Most bytes of a slice on its way: its text, or its vectors."""
+    slicing = ground.slicing
+    return slicing.max_bytes + min(slicing.max_output_bytes, slicing.max_rows * ground.row_bytes)
 
 
 def _local_inputs(run: Run) -> list[str]:

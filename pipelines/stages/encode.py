@@ -7,6 +7,7 @@ from typing import Any
 
 import pyarrow as pa
 import ray
+import torch
 from ray.data import Dataset
 
 from pipelines.model.encoder import Encoded, Encoder
@@ -62,6 +63,7 @@ class ChunkEncoder:
         self._dtype = pa.float16() if recipe.spec.output_dtype == "float16" else pa.float32()
         self._prompt_tokens = tokenizer.prompt_length
         check(self._encoder, tokenizer, ray.get(gate) if gate else _reference_of(recipe))
+        self._facts = _facts(self._encoder)
         self._idle_since = time.perf_counter()
 
     def __call__(self, batch: pa.Table) -> pa.Table:
@@ -79,9 +81,14 @@ class ChunkEncoder:
         failures = {int(rows[chunk]): reason for chunk, reason in encoded.failures.items()}
         vectors = vectors_to_arrow(encoded.vectors, self._dtype)
         table = chunks.drop_columns([INPUT_IDS]).append_column(EMBEDDING, vectors)
-        facts = {"precision": self._encoder.precision, "path": self._encoder.path, "device": self._encoder.device}
         table = without(table, list(failures))
-        return Outcome(table=table, failures=failures, stats=_stats(encoded, waited), facts=facts)
+        return Outcome(table=table, failures=failures, stats=_stats(encoded, waited), facts=self._facts)
+
+
+def _facts(encoder: Encoder) -> dict[str, str]:
+    """What runs, for the parts' footers and the report."""
+    chip = {"chip": torch.cuda.get_device_name()} if encoder.device == "cuda" else {}
+    return {"precision": encoder.precision, "path": encoder.path, "device": encoder.device, **chip}
 
 
 def _reference_of(recipe: Recipe) -> GateReference:

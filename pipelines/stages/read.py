@@ -10,11 +10,11 @@ from typing import Any
 
 import pyarrow as pa
 import ray.data
-from ray.data import Dataset, Datasource
+from ray.data import Dataset, Datasource, TaskPoolStrategy
 from ray.data.block import BlockMetadata
 from ray.data.datasource import ReadTask
 
-from pipelines.errors import ShardError, StoreError
+from pipelines.errors import ShardError
 from pipelines.schema import SliceHeader, fold
 from pipelines.spec import Slicing, Storage
 from pipelines.stages.documents import DocumentColumns, documents_of
@@ -47,10 +47,15 @@ class Reading:
     storage: Storage = Storage()
 
 
-def read(stretches: Sequence[Stretch], reading: Reading, *, num_cpus: float) -> Dataset:
-    """The slices of these stretches, one a row of the dataset, in blocks of one."""
+def read(stretches: Sequence[Stretch], reading: Reading, *, num_tasks: int, num_cpus: float) -> Dataset:
+    """The slices of these stretches, one a row of the dataset, in blocks of one; at most ``num_tasks`` read at once."""
     source = SliceSource(stretches, reading)
-    return ray.data.read_datasource(source, num_cpus=num_cpus, override_num_blocks=len(source.tasks))
+    return ray.data.read_datasource(
+        source,
+        num_cpus=num_cpus,
+        compute=TaskPoolStrategy(size=num_tasks),
+        override_num_blocks=len(source.tasks),
+    )
 
 
 class SliceSource(Datasource):
@@ -94,14 +99,17 @@ def _read_task(stretches: list[Stretch], reading: Reading) -> ReadTask:
 
 
 def slices_of(stretches: Iterable[Stretch], reading: Reading) -> Iterator[pa.Table]:
-    """The slices of the stretches. A stretch that breaks midway ends in an error slice, and the next one goes on."""
+    """The slices of the stretches. A stretch that breaks midway ends in an error slice, and the next one goes on.
+
+    A failure of the world outside (StoreError) is raised: the shard is not to blame, and another run may read it.
+    """
     for stretch in stretches:
         done = stretch.first_row
         try:
             for header, documents in _slices(stretch, reading):
                 done = header.first_row + header.num_documents
                 yield fold(documents, header)
-        except (ShardError, StoreError) as error:
+        except ShardError as error:
             yield _error_slice(stretch, done, error)
 
 
@@ -124,13 +132,13 @@ def _slices(stretch: Stretch, reading: Reading) -> Iterator[tuple[SliceHeader, p
         begin = time.perf_counter()
 
 
-def _error_slice(stretch: Stretch, done: int, error: Exception) -> pa.Table:
+def _error_slice(stretch: Stretch, done: int, error: ShardError) -> pa.Table:
     """No documents, but the rows that are missing and why: the part of a shard that could not be read."""
     header = SliceHeader(
         shard=stretch.shard.name,
         shard_id=stretch.shard.shard_id,
         first_row=done,
         num_documents=stretch.stop_row - done,
-        error=f"{type(error).__name__}: {error}",
+        error=str(error),
     )
     return fold(pa.table({}), header)

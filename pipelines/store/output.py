@@ -32,7 +32,7 @@ class OutputSpec:
     """The fields of the ModelReference: reference, resolved, kind, hash, trust_remote_code."""
     slicing: Slicing
     columns: dict[str, Any]
-    """How documents are made of a shard's columns, and the types that the first run found, for later ones to cast to."""
+    """How documents are made of a shard's columns, and the types that the first run found: later ones cast to them."""
 
     @classmethod
     def of(cls, spec: object, model: ModelReference, slicing: Slicing, columns: dict[str, Any]) -> OutputSpec:
