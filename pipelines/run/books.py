@@ -26,6 +26,8 @@ class Books:
             or KnownShard(name=shard.name, shard_id=shard.shard_id, size=shard.size, version=shard.version)
             for shard in shards
         }
+        self.num_new = len(self.shards.keys() - known.keys())
+        """Shards that the manifest does not know."""
         self.new_set_aside: dict[str, str] = {}
         self._added: dict[str, list[object]] = {name: [] for name in PARTS.names}
 
@@ -33,6 +35,11 @@ class Books:
     def num_added(self) -> int:
         """Parts added so far."""
         return len(self._added["part"])
+
+    @property
+    def dead_letters(self) -> dict[str, int]:
+        """Number of dead letters by part added so far."""
+        return dict(zip(*(self._added[name] for name in ("part", "num_dead_letters")), strict=True))
 
     def know_rows(self, shard_id: str, num_rows: int) -> None:
         """A shard's footer was read, and nothing is held against it."""

@@ -22,7 +22,8 @@ class Encoder:
     """
 
     def __init__(self, spec: EmbedSpec, pool: EncodePool = EncodePool(), storage: Storage = Storage()) -> None:
-        self.folder = read_folder(fetch(identify(spec.model, storage), storage))
+        model = identify(spec.model, storage, trust_remote_code=spec.trust_remote_code)
+        self.folder = read_folder(fetch(model, storage))
         self.spec = resolve(spec, self.folder)
         self._tokenizer = DocumentTokenizer(self.folder, self.spec)
         self._encoder = ChunkEncoder(

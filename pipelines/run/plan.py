@@ -69,7 +69,10 @@ def make_plan(
     return Plan(
         stretches=stretches,
         num_documents=sum(stretch.num_documents for stretch in stretches),
-        num_left_out=sum(rows[shard_id] - num for shard_id, num in within.items()),
+        num_left_out=sum(
+            _num_open(rows[shard_id], covered[shard_id]) - _num_open(num, covered[shard_id])
+            for shard_id, num in within.items()
+        ),
         set_aside={shard.shard_id: set_aside[shard.shard_id] for shard in shards if shard.shard_id in set_aside},
     )
 
@@ -90,6 +93,10 @@ def _ranges(parts: Iterable[PartEntry]) -> defaultdict[str, list[tuple[int, int]
     for part in parts:
         ranges[part.shard_id].append((part.first_row, part.num_documents))
     return ranges
+
+
+def _num_open(num_rows: int, covered: list[tuple[int, int]]) -> int:
+    return sum(stop - first for first, stop in uncovered(num_rows, covered))
 
 
 def _todo(num_rows: int, covered: list[tuple[int, int]], anew: list[tuple[int, int]]) -> list[tuple[int, int]]:

@@ -12,7 +12,6 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Iterator, Mapping
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import Any
 
@@ -37,7 +36,7 @@ from pipelines.stages.read import Reading
 from pipelines.stages.recipe import Recipe
 from pipelines.store.lease import Lease, hold
 from pipelines.store.manifest import commit, read_manifest
-from pipelines.store.parts import list_parts, read_part_counts
+from pipelines.store.parts import dead_letters_key, list_parts, read_counts
 from pipelines.store.shards import read_footers
 
 FOOTER_THREADS = 64
@@ -90,11 +89,11 @@ class Run:
         return reconcile(self.ground.shards, known, live, list_parts(self.output), drop=drop)
 
     def _adopt(self) -> None:
-        with ThreadPoolExecutor(FOOTER_THREADS) as threads:
-            counts = threads.map(lambda part: read_part_counts(self.output, part), self.ledger.adopt)
-            for part, found in zip(self.ledger.adopt, counts, strict=True):
-                self.books.adopt(part, found)
-                self._live[part.key] = LivePart(shard_id=part.shard_id, version=part.version, num_dead_letters=found[2])
+        counts = read_counts(self.output, self.ledger.adopt, FOOTER_THREADS)
+        for part in self.ledger.adopt:
+            self.books.adopt(part, counts[part.key])
+            dead = counts[part.key][2]
+            self._live[part.key] = LivePart(shard_id=part.shard_id, version=part.version, num_dead_letters=dead)
 
     def _read_footers(self) -> None:
         """Of the shards that are new; on request also of those set aside before."""
@@ -192,16 +191,28 @@ class Run:
         ledger, books = self.ledger, self.books
         drop = self.ground.order.removed == "drop"
         leaving = [*ledger.changed, *(ledger.vanished if drop else ())]
-        changed = bool(books.num_added or leaving or ledger.gone or books.new_set_aside)
+        changed = bool(books.num_added or books.num_new or leaving or ledger.gone or books.new_set_aside)
         if changed:
             self._phases.enter("commit")
             settled = books.settle(self._manifest, ledger, leaving, self.id)
             self._manifest = commit(self.output, settled, self._lease, self.metadata)
-            self.output.remove(ledger.litter)
+        self._sweep()
         report = self._report()
         if changed:
             self.output.put(f"_manta/runs/{self.id}.json", report.to_json().encode())
         return report
+
+    def _sweep(self) -> None:
+        """Delete the parts that have left, also those that a killed run left to be deleted, and old dead letters."""
+        cured = [
+            key
+            for key, num_dead_letters in self.books.dead_letters.items()
+            if not num_dead_letters and key in self._live and self._live[key].num_dead_letters
+        ]
+        litter = self.ledger.litter
+        if litter or cured:
+            self._lease.check()
+            self.output.remove([*litter, *map(dead_letters_key, [*litter, *cured])])
 
     def _report(self) -> Report:
         return make_report(

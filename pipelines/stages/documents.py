@@ -115,8 +115,10 @@ def documents_of(
     texts = joined(table, columns.texts, columns.separator)
     passed = {name: _cast(table[name], kind, name) for name, kind in columns.passthrough.items()}
     documents = pa.table({ROW: rows, columns.id_name: ids, TEXT: texts, **passed})
-    no_id, no_text = pc.is_null(ids), pc.is_null(texts)
+    no_id, no_text, odd_id = pc.is_null(ids), pc.is_null(texts), pa.array(_is_no_utf8(ids))
     letters = _dead(rows, no_id, "the id is null")
+    letters += _dead(rows, odd_id, "the id is not valid UTF-8")
+    no_id = pc.or_(no_id, odd_id)
     letters += _dead(rows, pc.and_not(no_text, no_id), "the text is null")
     documents = documents.filter(pc.invert(pc.or_(no_id, no_text)))
     repeated = documents.num_rows - pc.count_distinct(documents[columns.id_name]).as_py()
@@ -144,11 +146,37 @@ def _cast(column: pa.ChunkedArray, kind: pa.DataType, name: str) -> pa.ChunkedAr
     if column.type == kind:
         return column
     try:
-        return column.cast(kind)
-    except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
-        raise ShardError(
-            f"column {name!r} is {column.type} here and can't become {kind}, its type in the first shard, without loss"
-        ) from error
+        cast = column.cast(kind)
+        # Arrow takes "007" for 7 and rounds floats: what is cast back must be what was there.
+        if _is_text(kind) or _equal(cast.cast(column.type), column):
+            return cast
+    except (pa.ArrowInvalid, pa.ArrowNotImplementedError):
+        pass  # refused below, without Arrow's words: they hold values
+    raise ShardError(
+        f"column {name!r} is {column.type} here and can't become {kind}, its type in the first shard, without loss"
+    )
+
+
+def _equal(back: pa.ChunkedArray, column: pa.ChunkedArray) -> bool:
+    if pa.types.is_floating(column.type):  # NaN equals nothing, itself neither
+        finite = pc.is_finite(column)
+        back, column = back.filter(finite), column.filter(finite)
+    return bool(back.equals(column))
+
+
+def _is_no_utf8(ids: pa.Array | pa.ChunkedArray) -> np.ndarray:
+    """Which ids of a string type are no text, bool[n]: readers would refuse the part for one of them."""
+    if not _is_text(ids.type) or _decodes(ids):
+        return np.zeros(len(ids), bool)
+    return np.array([not _decodes(ids.slice(row, 1)) for row in range(len(ids))])
+
+
+def _decodes(strings: pa.Array | pa.ChunkedArray) -> bool:
+    try:
+        strings.cast(pa.large_binary()).cast(pa.large_string())
+    except pa.ArrowInvalid:
+        return False
+    return True
 
 
 def _dead(rows: pa.Array, mask: pa.Array | pa.ChunkedArray, reason: str) -> list[DeadLetter]:

@@ -106,3 +106,48 @@ def test_a_later_shard_must_have_the_columns_of_the_first():
     columns = columns_for(spec(), pa.schema({"id": pa.int64(), "text": pa.string()}))
     with pytest.raises(ShardError, match="no column 'id'"):
         check_shard(pa.schema({"text": pa.string()}), columns)
+
+
+def no_utf8(*values: bytes) -> pa.Array:
+    return pa.Array.from_buffers(pa.string(), len(values), pa.array(values).buffers())
+
+
+def test_an_id_that_is_no_utf8_is_a_dead_letter_and_such_a_text_is_left_to_its_tokenizer():
+    table = pa.table({"id": no_utf8(b"a", b"\xed\xa0\x80", b"c"), "text": no_utf8(b"x", b"y", b"\xff")})
+    documents, letters, _ = documents_of(table, 0, SHARD, columns_for(spec(), table.schema))
+    assert letters == [DeadLetter(row=1, stage="read", reason="the id is not valid UTF-8")]
+    assert documents["id"].to_pylist() == ["a", "c"]
+    assert documents[TEXT].cast(pa.large_binary()).to_pylist() == [b"x", b"\xff"]
+
+
+@pytest.mark.parametrize(
+    ("kind", "values", "fits"),
+    [
+        (pa.int64(), pa.array(["7", None]), True),
+        (pa.int64(), pa.array(["007"]), False),  # it would become the id of another document
+        (pa.int32(), pa.array([2**31], pa.int64()), False),
+        (pa.string(), pa.array([7, 8]), True),
+        (pa.int64(), pa.array([2**63], pa.uint64()), False),
+        (pa.string(), pa.array([b"\xff"]), False),
+        (pa.string(), pa.array(["a"], pa.large_string()), True),
+    ],
+)
+def test_ids_are_cast_without_loss_or_not_at_all(kind, values, fits):
+    columns = columns_for(spec(), pa.schema({"id": kind, "text": pa.string()}))
+    table = pa.table({"id": values, "text": ["a"] * len(values)})
+    if fits:
+        assert documents_of(table, 0, SHARD, columns)[0]["id"].type == kind
+    else:
+        with pytest.raises(
+            ShardError, match=f"can't become {kind}, its type in the first shard, without loss"
+        ) as found:
+            documents_of(table, 0, SHARD, columns)
+        assert found.value.__context__ is None  # Arrow's own words hold values
+
+
+def test_passed_floats_are_cast_without_loss_not_a_number_included():
+    columns = columns_for(spec(passthrough=["x"]), pa.schema({"text": pa.string(), "x": pa.float32()}))
+    fine = pa.table({"text": ["a"] * 4, "x": [float("nan"), 0.5, None, float("inf")]})
+    assert documents_of(fine, 0, SHARD, columns)[0]["x"].type == pa.float32()
+    with pytest.raises(ShardError, match="column 'x' is double here"):
+        documents_of(pa.table({"text": ["a"], "x": [0.1]}), 0, SHARD, columns)

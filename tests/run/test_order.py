@@ -1,0 +1,40 @@
+"""The request of a run is refused at birth where it is wrong, and runs are named so that names sort by time."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import pytest
+
+from pipelines.errors import SpecError
+from pipelines.run.order import Order, new_run_id
+
+
+@pytest.mark.parametrize(
+    ("fields", "words"),
+    [
+        ({"documents": ""}, "no corpus is named"),
+        ({"documents": []}, "no corpus is named"),
+        ({"output": ""}, "no output is named"),
+        ({"limit": -1}, "limit is -1"),
+        ({"max_dead_letters": 1.5}, "max_dead_letters is 1.5"),
+        ({"max_dead_letters": -0.1}, "write a share from 0 to 1"),
+    ],
+)
+def test_a_wrong_order_is_refused(fields: dict[str, Any], words: str) -> None:
+    with pytest.raises(SpecError, match=words):
+        Order(**{"job": "embed", "documents": "c", "output": "o"} | fields)
+
+
+def test_a_right_order_is_kept() -> None:
+    order = Order(job="embed", documents=["a", "b"], output="o", max_dead_letters=1, limit=3)
+    assert (order.documents, order.limit, order.removed) == (["a", "b"], 3, "keep")
+
+
+def test_run_ids_sort_by_time_and_differ() -> None:
+    early, late = new_run_id(0.0), new_run_id(86400.0)
+    assert early.startswith("19700101T000000Z-")
+    assert re.fullmatch(r"19700102T000000Z-[0-9a-f]{8}", late)
+    assert early < late
+    assert new_run_id(0.0) != early
