@@ -1,0 +1,108 @@
+"""What a run stands on: the corpus listed, the output claimed, both apart from each other."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pyarrow as pa
+import pytest
+
+from pipelines.errors import FingerprintError, SpecError
+from pipelines.run.ground import Ground, survey, would_list
+from pipelines.run.order import Order
+from pipelines.spec import EmbedSpec, Slicing
+from pipelines.stages.recipe import Recipe
+from tests.tiny import listing, write_shard
+
+
+def order(folder: Path, **fields: object) -> Order:
+    asked = {"job": "embed", "documents": str(folder / "corpus"), "output": str(folder / "vectors")}
+    return Order(**asked | fields)  # type: ignore[arg-type]
+
+
+@pytest.fixture
+def spec(tiny_model: Path) -> EmbedSpec:
+    return EmbedSpec(model=str(tiny_model), precision="float32")
+
+
+def stand(folder: Path, spec: EmbedSpec, **fields: object) -> Ground:
+    return survey(order(folder, **fields), Recipe.of(spec))
+
+
+def test_a_new_output_is_claimed_and_a_known_one_keeps_slicing_and_types(tmp_path: Path, spec: EmbedSpec) -> None:
+    write_shard(tmp_path / "corpus/b.parquet", id=pa.array(range(10), pa.int16()))
+    first = stand(tmp_path, spec, slicing=Slicing(max_rows=7))
+    assert [shard.name for shard in first.shards] == ["b.parquet"]
+    assert (first.slicing.max_rows, first.columns.id_type, first.row_bytes) == (7, pa.int16(), 4 * 32 + 16)
+    write_shard(tmp_path / "corpus/a.parquet", id=pa.array(range(10), pa.int64()))
+    again = stand(tmp_path, spec, slicing=Slicing(max_rows=9))
+    assert (again.slicing.max_rows, again.columns.id_type) == (7, pa.int16())
+    assert len(again.shards) == 2
+
+
+def test_the_first_shard_that_has_the_columns_gives_their_types(tmp_path: Path, spec: EmbedSpec) -> None:
+    (tmp_path / "corpus").mkdir()
+    (tmp_path / "corpus/a.parquet").write_bytes(b"no Parquet")
+    write_shard(tmp_path / "corpus/b.parquet", text=pa.array([1] * 10))
+    write_shard(tmp_path / "corpus/c.parquet", id=pa.array([str(n) for n in range(10)]))
+    assert stand(tmp_path, spec).columns.id_type == pa.string()
+
+
+def test_a_corpus_without_a_usable_shard_is_refused_and_no_output_made(tmp_path: Path, spec: EmbedSpec) -> None:
+    write_shard(tmp_path / "corpus/a.parquet")
+    with pytest.raises(SpecError, match=r"none of the 1 shards can be used; the first: a.parquet has no column 'body'"):
+        stand(tmp_path, EmbedSpec(model=spec.model, text="body"))
+    assert not (tmp_path / "vectors").exists()
+
+
+def test_another_spec_is_refused_and_its_own_place_offered(tmp_path: Path, spec: EmbedSpec) -> None:
+    write_shard(tmp_path / "corpus/a.parquet")
+    stand(tmp_path, spec)
+    before = listing(tmp_path)
+    other = EmbedSpec(model=spec.model, precision="float32", dim=16)
+    with pytest.raises(FingerprintError, match=r"dim: 32 -> 16.*--output .*/\{fingerprint\}/"):
+        stand(tmp_path, other)
+    assert listing(tmp_path) == before
+    beside = stand(tmp_path, other, output=str(tmp_path / "{fingerprint}"))
+    assert beside.output.uri == str(tmp_path / beside.agreed.fingerprint)
+
+
+def test_chunks_that_overlap_make_slices_smaller(tmp_path: Path, spec: EmbedSpec) -> None:
+    write_shard(tmp_path / "corpus/a.parquet")
+    chunked = EmbedSpec(model=spec.model, overlong="chunk", stride=20)
+    slicing = stand(tmp_path, chunked, slicing=Slicing(max_output_bytes=144_000)).slicing
+    # 144,000 / (4 x 32 + 16) = 1,000 vectors, one each 32 - 2 - 20 = 10 tokens, of 2 bytes at least
+    assert slicing.max_bytes == 1000 * 10 * 2
+
+
+@pytest.mark.parametrize("place", ["corpus", "corpus/vectors", "corpus/deep/er"])
+def test_an_output_among_the_documents_is_refused_at_once(tmp_path: Path, spec: EmbedSpec, place: str) -> None:
+    write_shard(tmp_path / "corpus/deep/a.parquet")
+    with pytest.raises(SpecError, match=r"is (among the documents|under the output)"):
+        stand(tmp_path, spec, output=str(tmp_path / place))
+    assert list(tmp_path.rglob("_manta")) == []
+
+
+def test_documents_in_the_output_are_refused(tmp_path: Path, spec: EmbedSpec) -> None:
+    write_shard(tmp_path / "all/corpus/a.parquet")
+    with pytest.raises(SpecError, match="is under the output"):
+        stand(tmp_path, spec, documents=str(tmp_path / "all/corpus"), output=str(tmp_path / "all"))
+
+
+@pytest.mark.parametrize(
+    ("root", "path", "inside"),
+    [
+        ("/c", "/c/out/parts/0/0-1.parquet", True),
+        ("/c", "/corpus/parts/0/0-1.parquet", False),
+        ("/c", "/c/_out/parts/0/0-1.parquet", False),  # hidden names are passed over
+        ("/c/a.parquet", "/c/out/parts/0/0-1.parquet", False),
+        ("/c/*.parquet", "/c/out/parts/0/0-1.parquet", False),
+        ("/c/*", "/c/out/parts/0/0-1.parquet", True),  # a folder that matches is taken whole
+        ("/c/**/*.parquet", "/c/out/parts/0/0-1.parquet", True),
+        ("s3://b/c", "s3://b/c/out/parts/0/0-1.parquet", True),
+        ("s3://b/c", "s3://b/d/parts/0/0-1.parquet", False),
+        ("s3://b", "s3://b/d/parts/0/0-1.parquet", True),
+    ],
+)
+def test_would_list(root: str, path: str, inside: bool) -> None:
+    assert would_list(root, path) is inside
