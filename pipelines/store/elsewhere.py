@@ -41,7 +41,9 @@ class Elsewhere:
             facts = self.filesystem().info(path)
         except FileNotFoundError:
             return None
-        return _entry(path.rpartition("/")[2], facts) if facts["type"] == "file" else None
+        # What follows a question mark is no name, and may be a signature that nobody should see.
+        name = path.partition("?")[0] if self._protocol in ("http", "https") else path
+        return _entry(name.rpartition("/")[2], facts) if facts["type"] == "file" else None
 
     def read(self, path: str) -> tuple[bytes, str]:
         """Bytes and version."""

@@ -20,7 +20,7 @@ from pipelines.spec import Storage
 from pipelines.store.disk import Disk
 from pipelines.store.elsewhere import Elsewhere
 from pipelines.store.entry import Conflict, Entry, Store
-from pipelines.store.failures import explain, is_outside
+from pipelines.store.failures import code_of, explain, is_outside
 from pipelines.store.s3 import S3
 
 __all__ = ["Conflict", "Entry", "Location", "locate"]
@@ -116,12 +116,12 @@ class Location:
 
     def check(self) -> None:
         """SpecError in one line, within seconds, unless there is a file or folder that can be read."""
-        self._check(self.path)
+        self._check()
 
     def check_output(self) -> None:
         """SpecError in one line unless files can be put here. The folder itself may be missing, a bucket may not."""
         if self.protocol == "s3":
-            self._check(self.path.partition("/")[0])
+            self._check(may_be_missing=True)
         elif self.is_local:
             self._check_folder(Path(self.path))
         else:
@@ -136,12 +136,14 @@ class Location:
     def _full(self, key: str) -> str:
         return f"{self.path}/{key}" if key else self.path
 
-    def _check(self, path: str) -> None:
+    def _check(self, may_be_missing: bool = False) -> None:
         try:
-            self._store.check(path)
+            self._store.check(self.path)
         except Exception as error:
             if not is_outside(error):
                 raise
+            if may_be_missing and isinstance(error, FileNotFoundError) and not code_of(error):
+                return
             raise SpecError(f"{self}: {explain(error)}{self._where()}") from error
 
     def _check_folder(self, folder: Path) -> None:

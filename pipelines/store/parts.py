@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import io
 import re
+import sys
 from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -57,7 +58,7 @@ def list_parts(output: Location) -> Iterator[PartEntry]:
     for entry in output.list(PARTS):
         found = NAME.fullmatch(entry.key)
         if found:
-            yield PartEntry(found[1], int(found[2]), int(found[3]), entry.size, entry.version)
+            yield PartEntry(sys.intern(found[1]), int(found[2]), int(found[3]), entry.size, entry.version)
 
 
 def publish(output: Location, header: SliceHeader, table: pa.Table, metadata: Mapping[str, str]) -> PartEntry:

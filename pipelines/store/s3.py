@@ -128,8 +128,12 @@ class S3:
         bucket, folder = _split(path, folder=True)
         call = _client(self._storage, True, _environment()).call_s3
         found = call("list_objects_v2", Bucket=bucket, Prefix=folder, MaxKeys=1)
-        if folder and not found.get("Contents"):
+        if not folder or found.get("Contents"):
+            return
+        try:
             call("head_object", Bucket=bucket, Key=folder.rstrip("/"))
+        except FileNotFoundError:
+            raise FileNotFoundError(path) from None  # no word of the server's: the bucket is there, the path is not
 
     def filesystem(self) -> Any:
         """s3fs, one a process."""

@@ -69,8 +69,8 @@ def list_shards(documents: str | list[str], storage: Storage = Storage()) -> lis
             other = shards.setdefault(shard.name, shard)
             if other.uri != shard.uri:
                 raise SpecError(
-                    f"{other.uri} and {shard.uri} would both be shard {shard.name!r}: name the folder that holds both, "
-                    "so that their paths tell them apart"
+                    f"{locate(other.uri)} and {locate(shard.uri)} would both be shard {shard.name!r}: name the folder "
+                    "that holds both, so that their paths tell them apart"
                 )
     if not shards:
         raise SpecError(f"there is no Parquet file in {', '.join(roots) or 'an empty list'}: name a file or a folder")
@@ -142,7 +142,7 @@ def _gathered(waiting: dict[Any, str], on_progress: Callable[[int], None]) -> It
 
 def _shards_of(root: str, storage: Storage) -> Iterator[Shard]:
     location = locate(root, storage)
-    if MAGIC.search(root) and not (location.is_local and os.path.exists(location.path)):
+    if MAGIC.search(str(location)) and not (location.is_local and os.path.exists(location.path)):
         yield from _matching(location)
         return
     location.check()

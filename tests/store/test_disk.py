@@ -8,7 +8,6 @@ import signal
 import subprocess
 import sys
 import time
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -115,24 +114,6 @@ def test_a_sweep_leaves_the_lock_and_what_is_young(tmp_path: Path) -> None:
     time.sleep(0.01)
     output.sweep(min_age_seconds=0)
     assert files(tmp_path / ASIDE) == ["lock"]
-
-
-def test_of_many_writers_one_wins_each_round(tmp_path: Path) -> None:
-    def count(worker: int) -> int:
-        won = 0
-        for _ in range(30):
-            try:
-                data, version = Disk().read(f"{tmp_path}/n")
-                Disk().put_if(str(tmp_path), "n", str(int(data) + 1).encode(), version)
-                won += 1
-            except Conflict:
-                pass
-        return won
-
-    Disk().put(str(tmp_path), "n", b"0")
-    with ThreadPoolExecutor(4) as pool:
-        won = sum(pool.map(count, range(4)))
-    assert int((tmp_path / "n").read_bytes()) == won > 0
 
 
 def test_a_clock_that_stands_still_makes_no_two_versions_alike(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -9,11 +9,14 @@ from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import fsspec
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from pipelines.errors import SpecError
 from pipelines.store.elsewhere import Elsewhere
 from pipelines.store.location import locate
+from pipelines.store.shards import list_shards, read_footer
 
 
 class Quiet(SimpleHTTPRequestHandler):
@@ -42,6 +45,16 @@ def test_files_behind_a_web_server(web: str, tmp_path: Path) -> None:
     assert location.read() == b"1234"
     filesystem, path = location.arrow()
     assert filesystem.open_input_file(path).read() == b"1234"
+
+
+def test_a_signature_shows_nowhere(web: str, tmp_path: Path) -> None:
+    pq.write_table(pa.table({"text": ["a"]}), tmp_path / "a.parquet")
+    [shard] = list_shards(f"{web}/a.parquet?signature=hunter2/x")
+    assert shard.name == "a.parquet"
+    assert read_footer(shard).num_rows == 1
+    with pytest.raises(SpecError) as refusal:
+        locate(f"{web}/b.parquet?signature=hunter2").check()
+    assert "hunter2" not in str(refusal.value)
 
 
 def test_a_missing_file_and_a_closed_port(web: str) -> None:

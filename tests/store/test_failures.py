@@ -59,6 +59,12 @@ def test_causes_that_go_in_circles_end() -> None:
     assert list(causes(one)) == [one, two]
 
 
+def test_a_cause_that_was_left_out_is_none() -> None:
+    error = FileNotFoundError("x")
+    error.__context__, error.__suppress_context__ = refusal("404"), True
+    assert list(causes(error)) == [error]
+
+
 def test_the_world_and_our_own_mistakes() -> None:
     outside = [OSError(), NoCredentialsError(), pa.ArrowInvalid("x"), TimeoutError()]
     assert all(map(is_outside, outside))

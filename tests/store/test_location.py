@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import pickle
+import uuid
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -74,6 +76,39 @@ def test_conditional_puts(output: Location) -> None:
         output.put_if("missing", b"other", two)
     output.remove(["lease"])
     assert output.put_if("lease", b"three", None) != two
+
+
+def test_of_many_writers_one_wins_each_round(output: Location) -> None:
+    def count(_: int) -> int:
+        won = 0
+        for _ in range(12):
+            try:
+                data, version = output.read_versioned("n")
+                # Whose data these are must show in them: see put_if.
+                number = int(data.split()[0]) + 1
+                output.put_if("n", f"{number} {uuid.uuid4()}".encode(), version)
+                won += 1
+            except Conflict:
+                pass
+        return won
+
+    output.put("n", b"0")
+    with ThreadPoolExecutor(3) as pool:
+        won = sum(pool.map(count, range(3)))
+    assert int(output.read("n").split()[0]) == won > 0
+
+
+def test_of_many_who_claim_one_wins(output: Location) -> None:
+    def claim(worker: int) -> bool:
+        try:
+            output.put_if("lease", str(worker).encode(), None)
+        except Conflict:
+            return False
+        return True
+
+    with ThreadPoolExecutor(6) as pool:
+        winners = [worker for worker, won in enumerate(pool.map(claim, range(6))) if won]
+    assert [str(worker).encode() for worker in winners] == [output.read("lease")]
 
 
 def test_a_location_travels(output: Location) -> None:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import io
+import tracemalloc
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
@@ -12,7 +14,7 @@ import pytest
 
 from pipelines.errors import StoreError
 from pipelines.schema import DEAD_LETTERS, DeadLetter, SliceHeader, vectors_to_arrow
-from pipelines.store.location import Location
+from pipelines.store.location import Location, locate
 from pipelines.store.parts import (
     PartEntry,
     dead_letters_key,
@@ -109,6 +111,20 @@ def test_dead_letters_are_put_before_their_part(output: Location, monkeypatch: p
         publish(output, HEADER, TABLE, {})
     assert order == [dead_letters_key(KEY), KEY]
     assert list(list_parts(output)) == []
+
+
+def test_a_listing_takes_little_memory_a_part(tmp_path: Path) -> None:
+    for number in range(2000):
+        path = tmp_path / part_key(f"{number // 100:016x}", number, 1)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch()
+    output = locate(str(tmp_path))
+    tracemalloc.start()
+    parts = list(list_parts(output))
+    held, _ = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert len(parts) == 2000
+    assert held / len(parts) < 300
 
 
 def test_files_of_others_are_no_parts(output: Location) -> None:
