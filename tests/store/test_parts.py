@@ -7,7 +7,9 @@ import tracemalloc
 from dataclasses import replace
 from pathlib import Path
 
+import duckdb
 import numpy as np
+import polars
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -156,6 +158,18 @@ def test_vectors_lie_as_they_are_and_other_columns_are_compressed(output: Locati
         "at.k.key_value.key": "ZSTD",
         "at.k.key_value.value": "ZSTD",
     }
+
+
+def test_other_readers_read_the_parts(tmp_path: Path) -> None:
+    output = locate(str(tmp_path / "out put"))
+    for first_row in (0, 6):
+        publish(output, replace(HEADER, first_row=first_row), TABLE.drop_columns(["at"]), {})
+    glob = f"{output.uri}/parts/**/*.parquet"
+    rows = duckdb.sql(f"select id, embedding, tags from '{glob}' where id = 'b'").fetchall()
+    assert rows == [("b", [3.0, 4.0, 5.0], [])] * 2
+    frame = polars.read_parquet(glob)
+    assert frame.schema["embedding"] == polars.Array(polars.Float32, 3)
+    assert frame["embedding"].to_list() == VECTORS.tolist() * 2
 
 
 @pytest.mark.parametrize("data", [b"ruins", b""])
