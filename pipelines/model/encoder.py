@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections import deque
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
@@ -144,8 +145,7 @@ class Encoder:
         started = time.perf_counter()
         job = self._job(values, offsets, prompt_length)
         healthy = np.setdiff1d(np.arange(len(job.lengths)), list(job.failures))
-        for rows in self._plan(job, healthy):
-            self._attempt(job, rows)
+        self._run(job, self._plan(job, healthy))
         vectors = job.vectors_nd.cpu().numpy()
         for row in np.flatnonzero(~np.isfinite(vectors).all(axis=1)).tolist():
             job.failures.setdefault(row, "the vector is not finite")
@@ -168,31 +168,40 @@ class Encoder:
         job.stats.convert_seconds += time.perf_counter() - started
         return [rows[batch] for batch in batches]
 
-    def _attempt(self, job: _Job, rows: Rows) -> None:
-        """Vectors of these rows; where that fails, of each part of them for which it does not."""
+    def _run(self, job: _Job, batches: list[Rows]) -> None:
+        """Vectors of these batches; where one fails, of each part of it for which it does not."""
+        pending = deque(batches)
+        while pending:
+            rows = pending.popleft()
+            if len(rows) > 1 and self._cost(job, rows) > self._token_budget:  # planned before memory ran out
+                pending.extendleft(reversed(self._plan(job, rows)))
+                continue
+            failure = self._attempt(job, rows)
+            if failure is None:
+                continue
+            if len(rows) == 1:
+                job.failures[int(rows[0])] = reason(failure)
+            else:
+                pending.extendleft(np.array_split(rows, 2)[::-1])
+
+    def _attempt(self, job: _Job, rows: Rows) -> Exception | None:
+        """Run a batch; what went wrong with it, if it was the batch's fault."""
         try:
             self._forward(job, rows)
-            return
-        except Exception as error:  # recorded below, or raised by the probe
+            return None
+        except Exception as error:  # reported by the caller, or raised by the probe
             failure = error.with_traceback(None)  # the frames would keep the batch's memory
-        if is_out_of_memory(failure):
-            self._shrink(job, rows)
-        else:
+        if not is_out_of_memory(failure):
             self._probe(failure)
-        if len(rows) == 1:
-            job.failures[int(rows[0])] = reason(failure)
-            return
-        halves = self._plan(job, rows) if is_out_of_memory(failure) else np.array_split(rows, 2)
-        for part in halves:
-            self._attempt(job, part)
-
-    def _shrink(self, job: _Job, rows: Rows) -> None:
-        """A budget of half what was too much."""
-        lengths = job.lengths[rows]
-        tried = int(lengths.sum() if self.path == "packed" else len(rows) * lengths.max())
-        self._token_budget = max(1, min(self._token_budget, tried) // 2)
+        elif len(rows) > 1:
+            self._token_budget = max(1, self._cost(job, rows) // 2)
         if self.device == "cuda":
             torch.cuda.empty_cache()
+        return failure
+
+    def _cost(self, job: _Job, rows: Rows) -> int:
+        lengths = job.lengths[rows]
+        return int(lengths.sum() if self.path == "packed" else len(rows) * lengths.max())
 
     def _probe(self, failure: Exception) -> None:
         """Raise the failure where a harmless chunk fails too: then no row is to blame."""
@@ -208,12 +217,12 @@ class Encoder:
         arrays = self._packed(job, rows) if self.path == "packed" else self._padded(job, rows)
         tensors = [self._tensor(array) for array in arrays]
         lengths_b, rows_b = self._tensor(job.lengths[rows]), self._tensor(rows)
-        job.stats.num_computed_tokens += arrays[0].size
         job.stats.convert_seconds += time.perf_counter() - started
         run: Any = run_packed if self.path == "packed" else run_padded
         hidden_td = run(self._network, *tensors, int(job.lengths[rows].max()))
         vectors_bd = self._heads(pool(hidden_td, lengths_b, self._spec.pooling, job.prompt_length))[:, : self.dim]
         job.vectors_nd[rows_b] = normalize(vectors_bd, dim=-1) if self._spec.normalize else vectors_bd
+        job.stats.num_computed_tokens += arrays[0].size
 
     def _padded(self, job: _Job, rows: Rows) -> tuple[npt.NDArray[Any], ...]:
         return pad_batch(job.values, job.offsets, rows, self._pad_id)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+from pickle import UnpicklingError
 from typing import Any
 
 import numpy as np
@@ -44,7 +45,7 @@ def load_network(
             trust_remote_code=trust_remote_code,
             output_loading_info=True,
         )
-    except (OSError, ValueError, ImportError) as error:
+    except (OSError, ValueError, ImportError, UnpicklingError) as error:
         raise SpecError(f"{folder.network_path} does not load: {error}") from error
     missing = [name for name in info["missing_keys"] if "pooler" not in name]
     if missing:

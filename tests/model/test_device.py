@@ -1,0 +1,33 @@
+import pytest
+import torch
+
+from pipelines.errors import SpecError
+from pipelines.model.device import pick_device, pick_precision, pick_token_budget, set_threads
+
+CPU = torch.device("cpu")
+
+
+def test_a_named_precision_is_kept_and_auto_is_what_the_processor_has(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert pick_precision("float16", CPU) == "float16"
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: {"avx512_bf16": True})
+    assert pick_precision("auto", CPU) == "bfloat16"
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: {"avx512_bf16": False, "avx2": True})
+    assert pick_precision("auto", CPU) == "float32"
+
+
+def test_a_gpu_that_is_not_there_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    assert pick_device("auto") == CPU
+    with pytest.raises(SpecError, match="sees no GPU"):
+        pick_device("cuda")
+
+
+def test_threads_and_budget() -> None:
+    before = torch.get_num_threads()
+    set_threads("auto")
+    assert torch.get_num_threads() == before
+    set_threads(1)
+    assert torch.get_num_threads() == 1
+    set_threads(before)
+    assert pick_token_budget(77, CPU) == 77
+    assert pick_token_budget("auto", torch.device("cuda")) > pick_token_budget("auto", CPU)
