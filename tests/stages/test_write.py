@@ -67,7 +67,7 @@ def test_a_slice_of_dead_letters_alone_is_an_empty_part(writer, tmp_path):
 
 @pytest.mark.parametrize("letters", [(), (LETTER, LETTER, DeadLetter(row=6, stage="read", reason="x"))])
 def test_rows_that_do_not_add_up_are_not_written(writer, tmp_path, letters):
-    with pytest.raises(StoreError, match="3 documents went in, 2 came out and [02] are dead letters"):
+    with pytest.raises(StoreError, match=r"3 documents went in, 2 came out and [02] are dead letters"):
         writer(slice_of(header(dead_letters=letters)))
     assert list(tmp_path.rglob("*.parquet")) == []
 

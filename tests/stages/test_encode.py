@@ -1,0 +1,118 @@
+"""Chunks to vectors: the actor against the encoder for one's own use, its failures by row, its columns."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pytest
+import ray.data
+from ray.data import ActorPoolStrategy
+
+from pipelines.errors import GateError
+from pipelines.model.gate import GateReference
+from pipelines.run.local import Encoder
+from pipelines.schema import SliceHeader, fold, ragged, unfold, vectors_to_numpy
+from pipelines.spec import EmbedSpec, EncodePool
+from pipelines.stages.documents import TEXT, DocumentColumns
+from pipelines.stages.encode import ChunkEncoder, _device, part_columns
+from pipelines.stages.recipe import Recipe
+from pipelines.stages.slicewise import ROW
+from pipelines.stages.tokenize import ChunkTokenizer
+from tests.tiny import VOCABULARY, sentence
+
+TEXTS = [sentence(n, 1 + n % 25) for n in range(40)]
+ON_CPU = {"device": "cpu"}
+
+
+@pytest.fixture
+def spec(tiny_model: Path) -> EmbedSpec:
+    return EmbedSpec(model=str(tiny_model), precision="float32")
+
+
+def test_a_slice_of_chunks_becomes_a_slice_of_vectors(spec: EmbedSpec) -> None:
+    recipe = Recipe.of(spec)
+    header = SliceHeader(shard="a", shard_id="b", first_row=7, num_documents=40)
+    documents = fold(pa.table({ROW: range(7, 47), "id": range(40), TEXT: TEXTS}), header)
+    rows, head = unfold(ChunkEncoder(recipe, ON_CPU)(ChunkTokenizer(recipe)(documents)))
+    assert rows.column_names == [ROW, "id", "num_tokens", "truncated", "embedding"]
+    assert rows["embedding"].type == pa.list_(pa.float32(), 32)
+    np.testing.assert_array_equal(vectors_to_numpy(rows["embedding"]), Encoder(spec).encode(TEXTS))
+    assert head.facts["precision"] == "float32"
+    assert head.facts["device"] == "cpu"
+    assert head.stats["encode_tokens"] == head.stats["num_tokens"] <= head.stats["encode_computed_tokens"]
+
+
+def test_a_chunk_that_fails_takes_its_document_along(spec: EmbedSpec) -> None:
+    ids = [[2, 50, 3], [2, 51, 3], [2, len(VOCABULARY), 3], [2, 52, 3], [2, -1, 3]]
+    offsets = np.arange(0, 18, 3)
+    table = pa.table({ROW: [10, 11, 11, 12, 13], "input_ids": ragged(np.concatenate(ids).astype(np.int32), offsets)})
+    header = SliceHeader(shard="a", shard_id="b", first_row=10, num_documents=4)
+    rows, head = unfold(ChunkEncoder(Recipe.of(spec), ON_CPU)(fold(table, header)))
+    assert rows[ROW].to_pylist() == [10, 12]
+    assert np.isfinite(vectors_to_numpy(rows["embedding"])).all()
+    assert [(letter.row, letter.stage) for letter in head.dead_letters] == [(11, "encode"), (13, "encode")]
+    assert all("outside the model's vocabulary" in letter.reason for letter in head.dead_letters)
+
+
+def test_float16_is_rounded_once(spec: EmbedSpec) -> None:
+    from dataclasses import replace
+
+    recipe = Recipe.of(replace(spec, output_dtype="float16"))
+    rows = ChunkEncoder(recipe, ON_CPU)(ChunkTokenizer(recipe)(pa.table({"text": TEXTS})))
+    assert rows["embedding"].type == pa.list_(pa.float16(), 32)
+    expected = Encoder(spec).encode(TEXTS).astype(np.float16)
+    np.testing.assert_array_equal(vectors_to_numpy(rows["embedding"]), expected)
+
+
+def test_the_gate_is_held_before_the_first_slice(spec: EmbedSpec, ray_session: None) -> None:
+    wrong = GateReference(np.ones((8, 32), np.float32))
+    with pytest.raises(GateError, match="agree with the plain float32 path to"):
+        ChunkEncoder(Recipe.of(spec), ON_CPU, gate=ray.put(wrong))
+
+
+def test_the_actors_serve_an_ordinary_dataset(spec: EmbedSpec, ray_session: None) -> None:
+    recipe = Recipe.of(spec)
+    numbers = list(range(1500))
+    texts = [TEXTS[n % 40] for n in numbers]
+    documents = ray.data.from_arrow(
+        [pa.table({"n": numbers[a : a + 300], "text": texts[a : a + 300]}) for a in range(0, 1500, 300)]
+    )
+    one = ActorPoolStrategy(size=1)
+    chunks = documents.map_batches(
+        ChunkTokenizer, fn_constructor_kwargs={"recipe": recipe}, batch_size=1024, batch_format="pyarrow", compute=one,
+        num_cpus=0.5,
+    )  # fmt: skip
+    vectors = chunks.map_batches(
+        ChunkEncoder, fn_constructor_kwargs={"recipe": recipe}, batch_size=1024, batch_format="pyarrow", compute=one,
+        num_cpus=0.5,
+    )  # fmt: skip
+    found = pa.concat_tables(list(vectors.iter_batches(batch_size=None, batch_format="pyarrow")))
+    assert found.column_names == ["n", "text", "num_tokens", "truncated", "embedding"]
+    assert sorted(found["n"].to_pylist()) == numbers
+    expected = Encoder(spec).encode(TEXTS)[np.array(found["n"].to_pylist()) % 40]
+    np.testing.assert_allclose(vectors_to_numpy(found["embedding"]), expected, atol=1e-5)
+
+
+def test_columns_of_a_part() -> None:
+    columns = DocumentColumns(
+        texts=("text",), separator="", id="key", id_name="key", id_type=pa.int64(), passthrough={"year": pa.int32()}
+    )
+    spec = EmbedSpec(model="m", id="key", passthrough=["year"])
+    assert part_columns(columns, spec) == ["key", "embedding", "num_tokens", "truncated", "year"]
+    chunked = EmbedSpec(model="m", id="key", overlong="chunk")
+    assert part_columns(columns, chunked)[4:7] == ["chunk_index", "char_start", "char_end"]
+
+
+@pytest.mark.parametrize(
+    ("pool", "num_gpus", "device"),
+    [
+        (EncodePool(), 0, "cpu"),
+        (EncodePool(), 0.5, "cuda"),
+        (EncodePool(device="cpu"), 1, "cpu"),
+        (EncodePool(device="cuda"), 1, "cuda"),
+    ],
+)
+def test_the_device_follows_from_what_an_actor_takes(pool: EncodePool, num_gpus: float, device: str) -> None:
+    assert _device(pool, num_gpus) == device
