@@ -53,6 +53,7 @@ def open_run(order: Order, recipe: Recipe) -> Iterator[Run]:
         phases.enter("plan")
         ground = survey(order, recipe)
         with hold(ground.output, run_id, progress.say) as lease:
+            ground.output.sweep()
             yield Run(run_id, ground, lease, progress, phases)
 
 
