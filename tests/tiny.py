@@ -15,7 +15,7 @@ from pipelines.run.order import Order
 from pipelines.run.placement import Actors, Placement
 from pipelines.run.report import Report
 from pipelines.run.trunk import Run, open_run
-from pipelines.spec import EmbedSpec
+from pipelines.spec import EmbedSpec, fingerprint
 from pipelines.stages.encode import ChunkEncoder, part_columns
 from pipelines.stages.read import slices_of
 from pipelines.stages.recipe import Recipe
@@ -92,7 +92,7 @@ class InTurn:
         self._run = run
         columns = part_columns(run.ground.columns, recipe.spec)
         writer = PartWriter(run.output, columns, run.metadata)
-        self._stages = (ChunkTokenizer(recipe), ChunkEncoder(recipe, {"device": "cpu"}), writer)
+        self._stages = (ChunkTokenizer(recipe), _encoder(recipe), writer)
 
     def iter_batches(self, *, batch_size: None, batch_format: str) -> Iterator[pa.Table]:
         """One receipt after another."""
@@ -100,6 +100,17 @@ class InTurn:
             for stage in self._stages:
                 batch = stage(batch)
             yield batch
+
+
+ENCODERS: dict[str, ChunkEncoder] = {}
+
+
+def _encoder(recipe: Recipe) -> ChunkEncoder:
+    """One encoder for all runs of a spec: the gate takes longer than the documents."""
+    name = fingerprint(recipe.spec, recipe.model.hash)
+    if name not in ENCODERS:
+        ENCODERS[name] = ChunkEncoder(recipe, {"device": "cpu", "num_threads": 1})
+    return ENCODERS[name]
 
 
 def embed_in_turn(spec: EmbedSpec, documents: Path | str, output: Path | str, **order: Any) -> Report:

@@ -90,19 +90,23 @@ def columns_for(spec: EmbedSpec, schema: pa.Schema) -> DocumentColumns:
     if missing:
         raise ShardError(f"has no column {missing[0]!r} to pass through (its columns: {', '.join(schema.names)})")
     check_shard(schema, columns)
+    if pa.types.is_null(columns.id_type):
+        raise ShardError(f"column {columns.id!r} has no type, since it holds nothing but nulls")
     return columns
 
 
 def check_shard(schema: pa.Schema, columns: DocumentColumns) -> None:
-    """Raise ShardError where a shard of this schema can't give the columns."""
+    """Raise ShardError where a shard of this schema can't give the columns.
+
+    A column that holds nothing but nulls may have the type null: its rows, if there are any, are dead letters.
+    """
     for name in columns.wanted:
         if name not in schema.names:
             raise ShardError(f"has no column {name!r} (its columns: {', '.join(schema.names)})")
     for name in columns.texts:
-        if not _is_text(_plain(schema.field(name).type)):
+        if not _is_text(kind := _plain(schema.field(name).type)) and not pa.types.is_null(kind):
             raise ShardError(f"column {name!r} is {schema.field(name).type}: text must be string or large_string")
-    if columns.id and not _is_id(_plain(schema.field(columns.id).type)):
-        kind = schema.field(columns.id).type
+    if columns.id and not _is_id(kind := _plain(schema.field(columns.id).type)) and not pa.types.is_null(kind):
         raise ShardError(f"column {columns.id!r} is {kind}: an id must be an integer, a string or binary")
 
 
@@ -148,7 +152,7 @@ def _cast(column: pa.ChunkedArray, kind: pa.DataType, name: str) -> pa.ChunkedAr
     try:
         cast = column.cast(kind)
         # Arrow takes "007" for 7 and rounds floats: what is cast back must be what was there.
-        if _is_text(kind) or _equal(cast.cast(column.type), column):
+        if _is_text(kind) or pa.types.is_null(column.type) or _equal(cast.cast(column.type), column):
             return cast
     except (pa.ArrowInvalid, pa.ArrowNotImplementedError):
         pass  # refused below, without Arrow's words: they hold values

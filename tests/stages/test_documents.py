@@ -151,3 +151,13 @@ def test_passed_floats_are_cast_without_loss_not_a_number_included():
     assert documents_of(fine, 0, SHARD, columns)[0]["x"].type == pa.float32()
     with pytest.raises(ShardError, match="column 'x' is double here"):
         documents_of(pa.table({"text": ["a"], "x": [0.1]}), 0, SHARD, columns)
+
+
+def test_columns_of_nulls_alone_may_be_untyped_but_give_no_type():
+    columns = columns_for(spec(), pa.schema({"id": pa.int64(), "text": pa.string()}))
+    untyped = pa.table({"id": pa.nulls(2), "text": pa.nulls(2)})
+    check_shard(untyped.schema, columns)
+    documents, letters, _ = documents_of(untyped, 0, SHARD, columns)
+    assert (documents.num_rows, len(letters)) == (0, 2)
+    with pytest.raises(ShardError, match="column 'id' has no type"):
+        columns_for(spec(), untyped.schema)
