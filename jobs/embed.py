@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Literal
 
 from jobs.entry import RayCluster, main, print_json, show, start_ray
-from pipelines.run.local import Encoder
 from pipelines.run.order import Order
 from pipelines.run.start import pools_for
 from pipelines.run.trunk import open_run
@@ -52,6 +51,8 @@ def embed(
         ray: Which Ray the job runs on.
     """
     if text:
+        from pipelines.run.local import Encoder  # torch, which only the actors need otherwise
+
         print_json(Encoder(spec, gpu, storage).encode_query([text])[0].tolist())
         return 0
     order = Order(

@@ -52,6 +52,7 @@ LIGHT = {
     "pipelines.model.folder": {"numpy", "torch", "transformers", "tokenizers"},
     "pipelines.run.local": {"ray"},
     "pipelines.run.plan": {"torch", "transformers"},
+    "jobs.embed": {"torch", "transformers"},
 }
 
 
@@ -127,7 +128,7 @@ def test_what_a_module_brings_along_is_found_through_others() -> None:
 
 @pytest.mark.parametrize("module", LIGHT)
 def test_light_modules_bring_nothing_heavy_along(module: str) -> None:
-    files = sources("pipelines")
+    files = sources("pipelines", "jobs")
     assert module in {src.module for src in files}
     assert brought_along(module, files) & LIGHT[module] == set()
 

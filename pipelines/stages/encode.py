@@ -1,18 +1,17 @@
-"""encode: chunks of token ids -> vectors, on the GPU pool (on the CPUs where there is none)."""
+"""encode: chunks of token ids -> vectors, on the GPU pool (on the CPUs where there is none).
+
+torch is imported by the actors alone: the driver, which only names them, starts seconds sooner without.
+"""
 
 from __future__ import annotations
 
 import time
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 import ray
-import torch
 from ray.data import Dataset
 
-from pipelines.model.encoder import Encoded, Encoder
-from pipelines.model.gate import GateReference, check, reference
-from pipelines.model.tokenizer import DocumentTokenizer
 from pipelines.schema import CHUNK_FIELDS, flat, vectors_to_arrow
 from pipelines.spec import EmbedSpec, EncodePool
 from pipelines.stages.actors import ActorPool, on_slices
@@ -20,6 +19,10 @@ from pipelines.stages.documents import DocumentColumns
 from pipelines.stages.recipe import Recipe
 from pipelines.stages.slicewise import ROW, Outcome, slicewise, without
 from pipelines.stages.tokenize import INPUT_IDS
+
+if TYPE_CHECKING:
+    from pipelines.model.encoder import Encoded, Encoder
+    from pipelines.model.gate import GateReference
 
 EMBEDDING = "embedding"
 
@@ -57,6 +60,10 @@ class ChunkEncoder:
     def __init__(
         self, recipe: Recipe, settings: dict[str, Any] | None = None, gate: ray.ObjectRef | None = None
     ) -> None:
+        from pipelines.model.encoder import Encoder
+        from pipelines.model.gate import check
+        from pipelines.model.tokenizer import DocumentTokenizer
+
         folder = recipe.folder()
         tokenizer = DocumentTokenizer(folder, recipe.spec)
         self._encoder = Encoder(folder, recipe.spec, **(settings or {}))
@@ -87,11 +94,15 @@ class ChunkEncoder:
 
 def _facts(encoder: Encoder) -> dict[str, str]:
     """What runs, for the parts' footers and the report."""
+    import torch
+
     chip = {"chip": torch.cuda.get_device_name()} if encoder.device == "cuda" else {}
     return {"precision": encoder.precision, "path": encoder.path, "device": encoder.device, **chip}
 
 
 def _reference_of(recipe: Recipe) -> GateReference:
+    from pipelines.model.gate import reference
+
     return reference(recipe.folder(), recipe.spec)
 
 
