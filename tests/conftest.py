@@ -7,10 +7,14 @@ import shutil
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
 from tests.servers import S3Server, seaweed
+
+if TYPE_CHECKING:
+    from ray.data import DataContext
 
 QUIET = {
     "RAY_USAGE_STATS_ENABLED": "0",
@@ -20,6 +24,11 @@ QUIET = {
     "TOKENIZERS_PARALLELISM": "false",
 }
 os.environ.update(QUIET)  # before anything imports ray, which reads some of them only then
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """What Ray is about to drop is not to be used. (Not in pyproject.toml: it would import ray before the above.)"""
+    config.addinivalue_line("filterwarnings", "error::ray.util.annotations.RayDeprecationWarning")
 
 
 @pytest.fixture(scope="session")
@@ -53,6 +62,18 @@ def s3(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3Server]:
         for name, value in server.environment.items():
             patch.setenv(name, value)
         yield server
+
+
+@pytest.fixture
+def data_context() -> Iterator[DataContext]:
+    """Ray Data's settings, to be changed by a test: what was there comes back."""
+    from ray.data import DataContext
+
+    before = DataContext.get_current()
+    ours = before.copy()
+    DataContext._set_current(ours)
+    yield ours
+    DataContext._set_current(before)
 
 
 @pytest.fixture(scope="session")

@@ -120,15 +120,13 @@ def test_small_shards_share_a_task() -> None:
     assert [[one.shard.size for one in task] for task in group(stretches, 64)] == [[40, 20], [10], [100], [1]]
 
 
-def test_ray_data_gives_the_same_slices_one_a_block(ray_session: None, shards: list[Shard]) -> None:
+def test_ray_data_gives_the_same_slices_one_a_block(
+    ray_session: None, data_context: DataContext, shards: list[Shard]
+) -> None:
     todo = [stretch(shards[0]), stretch(shards[1], 0, 3)]
     plain = [unfold(folded) for folded in slices_of(todo, reading(shards[0], 2))]
-    context = DataContext.get_current()
-    before, context.target_max_block_size = context.target_max_block_size, 1
-    try:
-        slices = read(todo, reading(shards[0], 2), num_tasks=1, num_cpus=0.5).materialize()
-    finally:
-        context.target_max_block_size = before
+    data_context.target_max_block_size = 1
+    slices = read(todo, reading(shards[0], 2), num_tasks=1, num_cpus=0.5).materialize()
     assert slices.num_blocks() == len(plain) == 7
     blocks = [unfold(block) for block in ray.get(slices.to_arrow_refs())]
     assert sorted(told(blocks)) == sorted(told(plain))

@@ -1,0 +1,70 @@
+"""Ray Data as a run needs it, and what is shown while a cluster grows."""
+
+from __future__ import annotations
+
+import re
+import threading
+from dataclasses import replace
+
+import pytest
+from ray.data import DataContext
+
+from pipelines.run.cluster import ClusterResources, Node, NodeType
+from pipelines.run.streaming import RETRIED_ERRORS, set_streaming, shown_while_waiting
+from tests.tiny import FLAT
+
+HERE = ClusterResources(nodes=(Node(cpus=4),))
+
+
+def test_a_block_is_a_slice_and_read_ahead_is_bounded(data_context: DataContext) -> None:
+    guard = data_context.execution_no_progress_timeout_s
+    set_streaming(replace(FLAT, object_store_bytes=123), HERE)
+    set_streaming(replace(FLAT, object_store_bytes=456), HERE)
+    assert data_context.target_max_block_size == 1
+    assert data_context.max_errored_blocks == 0
+    assert data_context.execution_options.resource_limits.object_store_memory == 456
+    assert data_context.execution_no_progress_timeout_s == guard > 0
+    assert len(data_context.retried_io_errors) == len(set(data_context.retried_io_errors))
+
+
+def test_a_cluster_that_may_grow_is_waited_for_without_a_guard(data_context: DataContext) -> None:
+    set_streaming(FLAT, replace(HERE, may_add=(NodeType(node=Node(cpus=8, gpus=1), most=1),)))
+    assert data_context.execution_no_progress_timeout_s == -1
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        "An error occurred (SlowDown) when calling the PutObject operation (reached max retries: 4)",
+        "Please reduce your request rate.",
+        'Could not connect to the endpoint URL: "http://x": EndpointConnectionError',
+        "ReadTimeoutError: Read timeout on endpoint URL",
+    ],
+)
+def test_passing_faults_of_s3_are_known_by_their_words(words: str) -> None:
+    assert any(re.search(pattern, words) for pattern in RETRIED_ERRORS)
+
+
+def test_what_is_waited_for_is_shown_until_it_arrives(ray_session: None) -> None:
+    needy = replace(FLAT, encode_gpus=1.0, waits_for="a node with 1 GPU")
+    said: list[str] = []
+    spoken, arrived = threading.Event(), threading.Event()
+
+    def show(text: str) -> None:
+        said.append(text)
+        spoken.set()
+
+    with shown_while_waiting(needy, show, arrived, interval_seconds=0.01):
+        assert spoken.wait(60)
+        arrived.set()
+    assert said[0] == "a node with 1 GPU"
+    count = len(said)
+    with shown_while_waiting(needy, show, arrived, interval_seconds=0.01):
+        pass
+    assert len(said) <= count + 1
+
+
+def test_nothing_is_asked_where_nothing_is_waited_for() -> None:
+    before = threading.active_count()
+    with shown_while_waiting(FLAT, pytest.fail, threading.Event(), interval_seconds=0.0):
+        assert threading.active_count() == before
