@@ -1,0 +1,123 @@
+"""Real Ray heads for tests: their own ports, folder and token; ended by process ids, with all that they started."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import shutil
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+import psutil
+
+from tests.conftest import QUIET
+
+BIN = Path(sys.executable).parent
+STORE = "--object-store-memory=200000000"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Head:
+    """A running head. ``environment`` is what its drivers need; they are told its address by it."""
+
+    folder: Path
+    pid: int
+    dashboard: str
+    environment: dict[str, str]
+
+    def workers(self, doing: str) -> list[psutil.Process]:
+        """Its worker processes that bear this in their title, such as "MapBatches(PartWriter)"."""
+        return workers(self.pid, doing)
+
+
+@contextmanager
+def ray_head(*flags: str, environment: dict[str, str] | None = None) -> Iterator[Head]:
+    """`ray start --head` with these further flags. Only holders of its token, which is in the environment, get in."""
+    folder = Path(tempfile.mkdtemp(prefix="ray-", dir="/tmp"))  # sockets' paths must stay short
+    port, client, agent, dashboard = free_ports(4)
+    address = f"127.0.0.1:{port}"
+    known = environment_in(folder) | (environment or {})
+    command = [str(BIN / "ray"), "start", "--head", "--block", "--node-ip-address=127.0.0.1", f"--port={port}"]
+    command += [f"--temp-dir={folder}/ray", f"--ray-client-server-port={client}"]
+    command += [f"--dashboard-agent-listen-port={agent}", f"--dashboard-port={dashboard}", "--min-worker-port=0"]
+    command += ["--max-worker-port=0", STORE, *flags]
+    with (folder / "head.log").open("w") as log:
+        process = subprocess.Popen(command, env=known, stdout=log, stderr=log, stdin=subprocess.DEVNULL)
+    try:
+        wait_for_port(port, process, folder / "head.log")
+        url = f"http://127.0.0.1:{dashboard}"
+        yield Head(folder=folder, pid=process.pid, dashboard=url, environment=known | {"RAY_ADDRESS": address})
+    finally:
+        end(process)
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def environment_in(folder: Path) -> dict[str, str]:
+    """This process' environment with this Python first, and all that Ray writes, its token too, in the folder."""
+    token = folder / "home" / ".ray" / "auth_token"
+    token.parent.mkdir(parents=True)
+    token.write_text(secrets.token_hex(32))
+    ours = {name: value for name, value in os.environ.items() if not name.startswith("RAY_")} | QUIET
+    ours |= {"RAY_AUTH_MODE": "token", "RAY_TMPDIR": str(folder), "HOME": str(folder / "home")}
+    return ours | {"PATH": f"{BIN}{os.pathsep}{os.environ['PATH']}"}
+
+
+def end(process: subprocess.Popen[bytes] | subprocess.Popen[str]) -> None:
+    """Kill a process and all that it started, each by its id: they are asked for nothing, which would take seconds."""
+    started = descendants(process.pid)
+    process.kill()
+    for below in started:
+        with suppress(psutil.NoSuchProcess):
+            below.kill()
+    process.wait()
+    psutil.wait_procs(started, timeout=10)
+
+
+def descendants(pid: int) -> list[psutil.Process]:
+    """The processes below this one, as they are now."""
+    try:
+        return psutil.Process(pid).children(recursive=True)
+    except psutil.NoSuchProcess:
+        return []
+
+
+def workers(pid: int, doing: str) -> list[psutil.Process]:
+    """The Ray workers below this process that bear this in their title, such as "MapBatches(PartWriter)"."""
+    found = []
+    for process in descendants(pid):
+        with suppress(psutil.NoSuchProcess, psutil.ZombieProcess):
+            title = process.cmdline()[:1]
+            if title and title[0].startswith("ray::") and doing in title[0]:
+                found.append(process)
+    return found
+
+
+def free_ports(count: int) -> Sequence[int]:
+    """Ports that nobody listens on."""
+    held = [socket.socket() for _ in range(count)]
+    try:
+        for probe in held:
+            probe.bind(("127.0.0.1", 0))
+        return [probe.getsockname()[1] for probe in held]
+    finally:
+        for probe in held:
+            probe.close()
+
+
+def wait_for_port(port: int, process: subprocess.Popen[bytes], log: Path, seconds: float = 120) -> None:
+    """Return once the port answers; RuntimeError with the log's end where the process ends before."""
+    until = time.monotonic() + seconds
+    while time.monotonic() < until and process.poll() is None:
+        try:
+            socket.create_connection(("127.0.0.1", port), 1).close()
+            return
+        except OSError:
+            time.sleep(0.1)
+    raise RuntimeError(f"nothing answers at port {port}:\n{log.read_text(errors='replace')[-2000:]}")

@@ -1,0 +1,36 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import psutil
+import pytest
+
+from tests.faults.conftest import Corpus
+from tests.faults.nodes import Head
+from tests.faults.runs import Job, check_same, check_whole, ended, num_parts, until
+
+
+@pytest.mark.timeout(600)
+def test_workers_of_every_stage_killed_in_midstream_lose_and_double_nothing(
+    job: Job, head: Head, corpus: Corpus, undisturbed: Path, tmp_path: Path
+) -> None:
+    output, killed = tmp_path / "vectors", list[int]()
+    run = job.start(output)
+
+    def kill(stage: str) -> bool:
+        """Kill a worker of this stage, once there is one that has not been killed before."""
+        for worker in head.workers(stage):
+            if worker.pid not in killed and "__init__" not in worker.cmdline()[0]:
+                worker.send_signal(psutil.signal.SIGKILL)
+                killed.append(worker.pid)
+                return True
+        return False
+
+    until(lambda: bool(head.workers("MapBatches(ChunkTokenizer)).submit")), run)  # slices are under way
+    for stage, parts in (("ReadSliceSource", 0), ("ChunkTokenizer", 0), ("ChunkEncoder", 8), ("PartWriter", 40)):
+        until(lambda parts=parts: num_parts(output) >= parts, run)
+        until(lambda stage=stage: kill(stage), run)
+    last = ended(run)
+    assert last.code == 0, last.err
+    check_whole(output, corpus.ids)
+    check_same(output, undisturbed)
