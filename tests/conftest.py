@@ -67,13 +67,10 @@ def s3(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3Server]:
 @pytest.fixture
 def data_context() -> Iterator[DataContext]:
     """Ray Data's settings, to be changed by a test: what was there comes back."""
-    from ray.data import DataContext
+    from tests.tiny import own_data_context
 
-    before = DataContext.get_current()
-    ours = before.copy()
-    DataContext._set_current(ours)
-    yield ours
-    DataContext._set_current(before)
+    with own_data_context() as context:
+        yield context
 
 
 @pytest.fixture(scope="session")

@@ -5,11 +5,13 @@ from __future__ import annotations
 import json
 import string
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
+from ray.data import DataContext
 
 from pipelines.run.order import Order
 from pipelines.run.placement import Actors, Placement
@@ -121,6 +123,17 @@ def embed_in_turn(spec: EmbedSpec, documents: Path | str, output: Path | str, **
         if run.plan.stretches:
             run.follow(InTurn(run, recipe), FLAT)
         return run.finish()
+
+
+@contextmanager
+def own_data_context() -> Iterator[DataContext]:
+    """A copy of Ray Data's settings, which a run changes; what was there comes back."""
+    before = DataContext.get_current()
+    DataContext._set_current(ours := before.copy())
+    try:
+        yield ours
+    finally:
+        DataContext._set_current(before)
 
 
 def parts(output: Path) -> dict[str, bytes]:
