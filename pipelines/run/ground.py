@@ -52,6 +52,7 @@ def survey(order: Order, recipe: Recipe) -> Ground:
     shards = list_shards(order.documents, order.storage)
     output = locate(expand(order.output, fingerprint(recipe.spec, recipe.model.hash)), order.storage)
     _apart(order, shards, output)
+    output.check_output()
     theirs = read_spec(output)
     columns = DocumentColumns.from_facts(theirs.columns) if theirs else _first_columns(order, recipe.spec, shards)
     ours = OutputSpec.of(
