@@ -18,15 +18,16 @@ from pipelines.model.device import DTYPES, Precision, pick_device, pick_precisio
 from pipelines.model.folder import ModelFolder
 from pipelines.model.heads import load_heads
 from pipelines.model.network import (
+    Work,
     can_pack,
     first_position,
     load_network,
     run_packed,
     run_padded,
     set_attention,
-    useful_flops,
 )
 from pipelines.model.pooling import pool
+from pipelines.model.prepack import can_prepack, prepack
 from pipelines.model.refusal import is_out_of_memory, reason, refusals
 from pipelines.spec import EmbedSpec, refuse
 from pipelines.text.pack import pack_batch, pad_batch, plan_batches
@@ -131,6 +132,10 @@ class Encoder:
             set_attention(network, self._attention)
         elif not packed and self.device == "cpu" and half:
             set_attention(network, PADDED)
+        self._work = Work.of(network)
+        plain = self._attention != "auto" or self.compiled
+        if self.device == "cpu" and self.precision != "float16" and not plain and can_prepack():
+            prepack(network)
         if self.compiled:
             network.compile(dynamic=True)
         return network
@@ -157,7 +162,7 @@ class Encoder:
     def _job(self, values: npt.NDArray[np.int32], offsets: npt.NDArray[np.int64], prompt_length: int) -> _Job:
         lengths = np.diff(offsets).astype(np.int64)
         vectors_nd = torch.full((len(lengths), self.dim), torch.nan, device=self._device)
-        stats = EncodeStats(num_tokens=int(lengths.sum()), flops=useful_flops(self._network, lengths))
+        stats = EncodeStats(num_tokens=int(lengths.sum()), flops=self._work.useful_flops(lengths))
         left_out = 0 if self._folder.include_prompt else prompt_length
         refused = refusals(values, offsets, self._vocab_size, self._folder.max_positions)
         return _Job(values, offsets, lengths, left_out, vectors_nd, refused, stats)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import torch
@@ -14,9 +14,8 @@ from pipelines.model.folder import Head, ModelFolder
 
 def load_heads(folder: ModelFolder, device: torch.device) -> nn.Sequential:
     """Dense, LayerNorm and inner Normalize of the folder, in order. SpecError where their weights are missing."""
-    layers = [_MAKERS[head.kind](head) for head in folder.heads if head.kind != "Dropout"]
-    heads: nn.Sequential = nn.Sequential(*layers).float().to(device).eval()
-    return heads
+    layers: list[nn.Module] = [_MAKERS[head.kind](head) for head in folder.heads if head.kind != "Dropout"]
+    return nn.Sequential(*layers).float().to(device).eval()
 
 
 class Normalize(nn.Module):
@@ -82,7 +81,7 @@ def _weights(path: Path) -> Mapping[str, Tensor]:
     raise SpecError(f"{path} has no model.safetensors: fetch the model again")
 
 
-_MAKERS = {
+_MAKERS: dict[str, Callable[[Head], nn.Module]] = {
     "Dense": lambda head: _with_weights(head, Dense(head)),
     "LayerNorm": lambda head: _with_weights(head, LayerNorm(head)),
     "Normalize": lambda head: Normalize(),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+from dataclasses import dataclass
 from pickle import UnpicklingError
 from typing import Any
 
@@ -107,13 +108,23 @@ def run_packed(network: nn.Module, input_ids_t: Tensor, position_ids_t: Tensor, 
     return hidden_1td.last_hidden_state[0]
 
 
-def useful_flops(network: nn.Module, lengths: npt.NDArray[np.int64]) -> float:
-    """FLOPs of a forward pass over chunks of these lengths, padding not counted.
+@dataclass(frozen=True)
+class Work:
+    """What a network computes: numbers outside its embedding tables, and width * layers of its attention."""
 
-    Twice the parameters outside embedding tables for each token, and 4 * length * width * layers for its attention.
-    """
-    config: Any = network.config
-    tables = sum(module.weight.numel() for module in network.modules() if isinstance(module, nn.Embedding))
-    weights = sum(parameter.numel() for parameter in network.parameters()) - tables
-    attention = 4.0 * config.hidden_size * config.num_hidden_layers
-    return float((2.0 * weights * lengths + attention * lengths**2).sum())
+    num_weights: int
+    attention_width: int
+
+    @classmethod
+    def of(cls, network: Any) -> Work:
+        """The work of a network as it was loaded."""
+        tables = sum(module.weight.numel() for module in network.modules() if isinstance(module, nn.Embedding))
+        weights = sum(parameter.numel() for parameter in network.parameters()) - tables
+        return cls(weights, network.config.hidden_size * network.config.num_hidden_layers)
+
+    def useful_flops(self, lengths: npt.NDArray[np.int64]) -> float:
+        """FLOPs of a forward pass over chunks of these lengths, padding not counted.
+
+        Twice the weights for each token, and 4 * length * width * layers for its attention.
+        """
+        return float((2.0 * self.num_weights * lengths + 4.0 * self.attention_width * lengths**2).sum())

