@@ -29,6 +29,7 @@ class Books:
         self.num_new = len(self.shards.keys() - known.keys())
         """Shards that the manifest does not know."""
         self.new_set_aside: dict[str, str] = {}
+        self._vanished: list[KnownShard] = []
         self._added: dict[str, list[object]] = {name: [] for name in PARTS.names}
 
     @property
@@ -49,6 +50,10 @@ class Books:
         """A shard, or the rest of it, cannot be used."""
         self.shards[shard_id] = replace(self.shards[shard_id], set_aside=reason)
         self.new_set_aside[shard_id] = reason
+
+    def remember(self, shard_id: str, name: str) -> None:
+        """A shard that vanished and has parts, though the manifest does not know it: it was lost, or not come to."""
+        self._vanished.append(KnownShard(name=name, shard_id=shard_id, size=0, version=""))
 
     def adopt(self, part: PartEntry, counts: Counts) -> None:
         """A part that is there, of a run that did not come to its commit."""
@@ -79,4 +84,4 @@ class Books:
         last = {key: row for row, key in enumerate(self._added["part"])}
         added = added.take(pa.array(sorted(last.values()), pa.int64()))
         settled = manifest.remove_shards(leaving, run).remove_parts(ledger.gone, run)
-        return settled.know(self.shards.values(), run).add(added, run)
+        return settled.know([*self.shards.values(), *self._vanished], run).add(added, run)

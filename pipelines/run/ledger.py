@@ -30,7 +30,7 @@ class Ledger:
     current: tuple[PartEntry, ...]
     """Parts that are there and belong to today's shards."""
     adopt: tuple[PartEntry, ...]
-    """Of these, the ones that the manifest does not have in this version."""
+    """Of these, and of kept shards', the ones that the manifest does not have in this version."""
     gone: tuple[str, ...]
     """Live parts of the manifest that leave with the commit: lost, or of a shard that changed or was dropped."""
     litter: tuple[str, ...]
@@ -49,23 +49,22 @@ def reconcile(
     *,
     drop: bool,
 ) -> Ledger:
-    """Compare. ``known`` is the name by shard_id of the manifest's shards; with ``drop`` vanished shards leave."""
+    """Compare. With ``drop`` vanished shards leave.
+
+    ``known`` is the name by shard_id of the manifest's shards, and of others that have parts in the listing.
+    """
     ids = {shard.shard_id for shard in shards}
     names = {shard.name for shard in shards}
     changed = {shard_id for shard_id, name in known.items() if shard_id not in ids and name in names}
     vanished = known.keys() - ids - changed
     kept = vanished if not drop else frozenset[str]()
     listed = {part.key: part for part in listing}
-    current = [part for part in listed.values() if part.shard_id in ids]
+    staying = [part for part in listed.values() if part.shard_id in ids | kept]
     return Ledger(
-        current=tuple(current),
-        adopt=tuple(part for part in current if part.key not in live or live[part.key].version != part.version),
+        current=tuple(part for part in staying if part.shard_id in ids),
+        adopt=tuple(part for part in staying if part.key not in live or live[part.key].version != part.version),
         gone=tuple(key for key, part in live.items() if key not in listed or part.shard_id not in ids | kept),
-        litter=tuple(
-            part.key
-            for part in listed.values()
-            if part.shard_id not in ids and not (part.shard_id in kept and part.key in live)
-        ),
+        litter=tuple(part.key for part in listed.values() if part.shard_id not in ids | kept),
         changed=tuple(sorted(changed)),
         vanished=tuple(sorted(vanished)),
     )

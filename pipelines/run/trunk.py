@@ -36,7 +36,7 @@ from pipelines.stages.read import Reading
 from pipelines.stages.recipe import Recipe
 from pipelines.store.lease import Lease, hold
 from pipelines.store.manifest import commit, read_manifest
-from pipelines.store.parts import dead_letters_key, list_parts, read_counts
+from pipelines.store.parts import PartEntry, dead_letters_key, list_parts, read_counts, read_shard_name
 from pipelines.store.shards import read_footers
 
 FOOTER_THREADS = 64
@@ -72,8 +72,8 @@ class Run:
         self._began = time.time()
         self._manifest = read_manifest(self.output)
         known = self._manifest.shards()
-        self.ledger = self._reconcile({shard_id: shard.name for shard_id, shard in known.items()})
         self.books = Books(ground.shards, known)
+        self.ledger = self._reconcile({shard_id: shard.name for shard_id, shard in known.items()})
         self._adopt()
         self._read_footers()
         self.plan = self._plan()
@@ -87,7 +87,20 @@ class Run:
         }
         self._live = live
         drop = self.ground.order.removed == "drop"
-        return reconcile(self.ground.shards, known, live, list_parts(self.output), drop=drop)
+        listing = list(list_parts(self.output))
+        strangers = self._strangers(known, listing)
+        ledger = reconcile(self.ground.shards, {**known, **strangers}, live, listing, drop=drop)
+        for shard_id in strangers.keys() & set(ledger.vanished if not drop else ()):
+            self.books.remember(shard_id, strangers[shard_id])
+        return ledger
+
+    def _strangers(self, known: Mapping[str, str], listing: list[PartEntry]) -> dict[str, str]:
+        """Names of shards that have parts, but are neither today's nor in the manifest: one footer tells each."""
+        first = {part.shard_id: part for part in reversed(listing)}
+        return {
+            shard_id: read_shard_name(self.output, first[shard_id])
+            for shard_id in first.keys() - known.keys() - self.books.shards.keys()
+        }
 
     def _adopt(self) -> None:
         counts = read_counts(self.output, self.ledger.adopt, FOOTER_THREADS)

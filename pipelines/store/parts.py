@@ -78,18 +78,27 @@ def publish(output: Location, header: SliceHeader, table: pa.Table, metadata: Ma
 
 def read_part_counts(output: Location, entry: PartEntry) -> tuple[int, int, int]:
     """(num_documents, num_rows, num_dead_letters) as the part's footer says; StoreError if it is no part of ours."""
+    documents, rows, dead = map(int, _footer(output, entry, COUNTS))
+    return documents, rows, dead
+
+
+def read_shard_name(output: Location, entry: PartEntry) -> str:
+    """Path under the corpus of the shard that the part is of, as its footer says; StoreError if it is none of ours."""
+    return _footer(output, entry, ("shard",))[0]
+
+
+def _footer(output: Location, entry: PartEntry, names: Iterable[str]) -> list[str]:
     try:
         filesystem, path = output.arrow(entry.key)
         with filesystem.open_input_file(path) as source:
             facts = pq.read_schema(source).metadata or {}
-        documents, rows, dead = (int(facts[name.encode()]) for name in COUNTS)
+        return [facts[name.encode()].decode() for name in names]
     except (KeyError, ValueError, OSError) as error:
         if isinstance(error, KeyError | ValueError) or is_outside(error):
             raise StoreError(
                 f"{output.join(entry.key)} is no part that can be read: {explain(error)}; remove it and run again"
             ) from error
         raise
-    return documents, rows, dead
 
 
 def read_counts(output: Location, entries: Iterable[PartEntry], threads: int = 64) -> dict[str, tuple[int, int, int]]:

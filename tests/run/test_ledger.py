@@ -71,9 +71,11 @@ def test_a_vanished_shard_stays_unless_it_is_dropped() -> None:
     assert (dropped.vanished, dropped.gone, dropped.litter) == ((A1.shard_id,), (part(A1).key,), (part(A1).key,))
 
 
-def test_a_kept_shards_part_that_no_run_committed_is_litter() -> None:
-    ledger = reconcile([B1], known(A1), live(part(A1)), [part(A1), part(A1, 5)], drop=False)
-    assert ledger.litter == (part(A1, 5).key,)
+def test_a_vanished_shards_part_that_no_run_committed_is_adopted_or_dropped_with_it() -> None:
+    kept = reconcile([B1], known(A1), live(part(A1)), [part(A1), part(A1, 5)], drop=False)
+    assert (kept.adopt, kept.current, kept.litter) == ((part(A1, 5),), (), ())
+    dropped = reconcile([B1], known(A1), live(part(A1)), [part(A1), part(A1, 5)], drop=True)
+    assert (dropped.adopt, dropped.litter) == ((), (part(A1).key, part(A1, 5).key))
 
 
 def test_a_shard_that_changed_back_is_itself_again() -> None:
@@ -102,7 +104,7 @@ def test_every_part_has_one_fate(
     kept = there - {p.key for p in ledger.current} - set(ledger.litter)
     # What is listed is today's, or deleted, or kept of a vanished shard, committed and not gone.
     assert {p.key for p in ledger.current}.isdisjoint(ledger.litter)
-    assert kept <= manifest - set(ledger.gone)
+    assert kept <= manifest - set(ledger.gone) | {p.key for p in ledger.adopt}
     assert not (kept and drop)
     # What the manifest will have after this run is what will be there.
     assert (manifest - set(ledger.gone)) | {p.key for p in ledger.adopt} == there - set(ledger.litter)

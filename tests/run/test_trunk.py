@@ -184,6 +184,30 @@ def test_a_lost_manifest_is_made_anew(again: Path, spec: EmbedSpec) -> None:
     assert manifest_keys(again) == keys
 
 
+def test_a_lost_manifest_loses_no_vanished_shard(again: Path, spec: EmbedSpec) -> None:
+    keys = manifest_keys(again)
+    (again / "vectors" / KEY).unlink()
+    (again / "corpus/a.parquet").unlink()
+    report = run(spec, again)
+    assert (report.documents, report.corpus.parts_added, report.corpus.parts_kept) == (0, 4, 3)
+    assert manifest_keys(again) == keys
+    known = read_manifest(locate(str(again / "vectors"))).shards().values()
+    assert sorted(shard.name for shard in known) == ["a.parquet", "b.parquet"]
+    before = listing(again)
+    assert run(spec, again).corpus.vanished == 1
+    assert listing(again) == before
+    run(spec, again, removed="drop")
+    assert sorted(row["id"] for row in rows(again / "vectors")) == [100, 101, 102]
+
+
+def test_a_lost_manifest_does_not_bring_a_changed_shard_back(again: Path, spec: EmbedSpec) -> None:
+    (again / "vectors" / KEY).unlink()
+    write_shard(again / "corpus/a.parquet", 2, first=50)
+    run(spec, again)
+    assert sorted(row["id"] for row in rows(again / "vectors")) == [50, 51, 100, 101, 102]
+    assert agrees(again)
+
+
 def test_a_part_deleted_by_hand_is_made_again_alike(again: Path, done: Path, spec: EmbedSpec) -> None:
     first = next((again / "vectors").glob("parts/*/4-4.parquet"))
     first.unlink()
