@@ -62,7 +62,8 @@ def run(job: Callable[..., int], argv: Sequence[str] | None = None) -> int:
         ours = cause(error)
         if ours is None:
             raise
-        return say(f"{type(ours).__name__}: {ours}", ours.exit_code)
+        kind = "" if isinstance(ours, Interrupted) else f"{type(ours).__name__}: "  # its message says what it is
+        return say(f"{kind}{ours}", ours.exit_code)
     finally:
         stop_ray()
 
