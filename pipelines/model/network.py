@@ -79,9 +79,15 @@ def set_attention(network: Any, attention: str) -> bool:
 
 
 def can_pack(network: Any) -> bool:
-    """Whether the network takes the positions that chunks end to end need: absolute or rotary ones, not relative."""
-    relative = any(value for name, value in network.config.to_dict().items() if name.startswith("relative_attention"))
-    return "position_ids" in inspect.signature(network.forward).parameters and not relative
+    """Whether the network takes the positions that chunks end to end need, and has heads the kernel knows.
+
+    Absolute and rotary positions can be given, relative ones cannot; the kernel takes multiples of 8 up to 256.
+    """
+    config = network.config.to_dict()
+    relative = any(value for name, value in config.items() if name.startswith("relative_attention"))
+    width = config.get("head_dim") or network.config.hidden_size // network.config.num_attention_heads
+    takes_positions = "position_ids" in inspect.signature(network.forward).parameters
+    return takes_positions and not relative and width % 8 == 0 and width <= 256
 
 
 def first_position(folder: ModelFolder) -> int:
