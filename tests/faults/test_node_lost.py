@@ -76,7 +76,9 @@ def test_a_node_lost_in_midstream_and_replaced_loses_and_doubles_nothing(
     encoders = [worker.pid for worker in workers(two_nodes.process.pid, "ChunkEncoder")]
     assert len(encoders) == 1
     two_nodes.replace_node()
-    until(lambda: {worker.pid for worker in workers(two_nodes.process.pid, "ChunkEncoder")} - set(encoders) != set(), run)
+    until(
+        lambda: {worker.pid for worker in workers(two_nodes.process.pid, "ChunkEncoder")} - set(encoders) != set(), run
+    )
     last = ended(run)
     assert last.code == 0, last.err
     check_whole(output, corpus.ids)

@@ -38,9 +38,7 @@ def parts(s3: S3Server, folder: str) -> list[str]:
 
 
 @pytest.mark.timeout(600)
-def test_killed_held_and_run_again(
-    remote: Job, s3: S3Server, bucket: str, corpus: Corpus, undisturbed: Path
-) -> None:
+def test_killed_held_and_run_again(remote: Job, s3: S3Server, bucket: str, corpus: Corpus, undisturbed: Path) -> None:
     folder = f"{bucket}/vectors"
     output = f"s3://{folder}"
     run = remote.start(output)

@@ -24,7 +24,9 @@ def test_a_stride_as_wide_as_the_window_is_refused() -> None:
 
 
 @given(st.integers(1, 500), st.integers(1, 40), st.data())
-def test_windows_cover_the_document_and_none_lies_within_another(num_tokens: int, most: int, data: st.DataObject) -> None:
+def test_windows_cover_the_document_and_none_lies_within_another(
+    num_tokens: int, most: int, data: st.DataObject
+) -> None:
     stride = data.draw(st.integers(0, most - 1))
     found = windows(num_tokens, most, stride)
     assert found.dtype == np.int64

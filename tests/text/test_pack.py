@@ -1,4 +1,4 @@
-from itertools import combinations
+from itertools import combinations, pairwise
 
 import numpy as np
 import pytest
@@ -64,7 +64,7 @@ def test_no_other_cuts_cost_less_than_the_padded_ones(lengths: list[int], budget
     def cost(cuts: tuple[int, ...]) -> float:
         edges = [0, *cuts, len(sizes)]
         total = 0.0
-        for start, stop in zip(edges, edges[1:], strict=False):
+        for start, stop in pairwise(edges):
             computed = (stop - start) * sizes[start]
             if stop - start > 1 and computed > budget:
                 return float("inf")
