@@ -6,6 +6,7 @@ import inspect
 import json
 import logging
 import os
+import re
 import signal
 import sys
 import threading
@@ -17,6 +18,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 import jsonargparse
 
+from pipelines import errors
 from pipelines.errors import Interrupted, MantaError, SpecError
 
 if TYPE_CHECKING:
@@ -30,6 +32,9 @@ QUIET = {
     "TOKENIZERS_PARALLELISM": "false",
 }
 """What is set in the environment, where it does not say otherwise, before Ray starts."""
+
+RAISED = re.compile(r"^pipelines\.errors\.(\w+): (.+)$", re.MULTILINE)
+"""The last line of a stack trace that ends in one of our errors."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -75,13 +80,17 @@ def say(line: str, code: int) -> int:
 
 
 def cause(error: BaseException | None) -> MantaError | None:
-    """The MantaError in an exception's chain: Ray wraps what an actor raised."""
+    """The MantaError in an exception's chain. What an actor raised comes wrapped by Ray, mostly as text alone."""
     seen: set[int] = set()
     while error is not None and id(error) not in seen:
-        if isinstance(error, MantaError):
+        wrapped = getattr(error, "cause", None)
+        if isinstance(error, MantaError) and wrapped is None:
             return error
+        if type(error).__module__.startswith("ray.") and (told := RAISED.findall(str(error))):
+            kind, message = told[-1]
+            return getattr(errors, kind)(message)
         seen.add(id(error))
-        error = getattr(error, "cause", None) or error.__cause__ or error.__context__
+        error = wrapped or error.__cause__ or error.__context__
     return None
 
 
@@ -144,7 +153,7 @@ def start_ray(cluster: RayCluster = RayCluster()) -> None:
     """Join the cluster, or start a local one, with nothing on the terminal and no usage statistics."""
     import ray
 
-    logging.getLogger("ray.data").setLevel(logging.ERROR)
+    logging.getLogger("ray.data").setLevel(logging.CRITICAL)  # its errors are raised as well
     if not ray.is_initialized():
         try:
             with _silent_stderr():
