@@ -21,7 +21,6 @@ from pipelines.store.disk import Disk
 from pipelines.store.elsewhere import Elsewhere
 from pipelines.store.entry import Conflict, Entry, Store
 from pipelines.store.failures import code_of, explain, is_outside
-from pipelines.store.s3 import S3
 
 __all__ = ["Conflict", "Entry", "Location", "locate"]
 
@@ -131,7 +130,11 @@ class Location:
     def _store(self) -> Store:
         if self.is_local:
             return Disk()
-        return S3(self.storage) if self.protocol == "s3" else Elsewhere(self.protocol)
+        if self.protocol != "s3":
+            return Elsewhere(self.protocol)
+        from pipelines.store.s3 import S3  # half a second, which every worker of a run on disks would spend in vain
+
+        return S3(self.storage)
 
     def _full(self, key: str) -> str:
         return f"{self.path}/{key}" if key else self.path
