@@ -118,9 +118,10 @@ class Progress(AbstractContextManager["Progress"]):
         self._tick()
 
     def waiting(self, text: str) -> None:
-        """Nothing goes on without ``text``, such as "a node with 1 GPU", which is shown with for how long."""
+        """Nothing goes on without ``text``, such as "a node with 1 GPU": told at once, then with for how long."""
         if text != self._waiting:
             self._waiting, self._waiting_since = text, self._clock()
+            self._next_line = self._clock()
         self._tick()
 
     def say(self, line: str) -> None:

@@ -46,7 +46,7 @@ def set_streaming(placement: Placement, resources: ClusterResources) -> None:
 def shown_while_waiting(
     placement: Placement, show: Callable[[str], None], arrived: threading.Event, interval_seconds: float = 5.0
 ) -> Iterator[None]:
-    """Until ``arrived`` is set, say every few seconds which nodes the first slice still waits for."""
+    """Until ``arrived`` is set, say at once and every few seconds which nodes the first slice still waits for."""
     left = threading.Event()
 
     def watch() -> None:
@@ -57,6 +57,7 @@ def shown_while_waiting(
 
     watcher = threading.Thread(target=watch, name="waiting", daemon=True)
     if placement.waits_for:
+        show(placement.waits_for)
         watcher.start()
     try:
         yield

@@ -91,8 +91,8 @@ def test_waiting_is_told_with_its_time_and_ends_with_work(clock: Clock) -> None:
         progress.waiting("a node with 1 GPU")
         clock.now += 5
     assert logged(stream) == [
-        "encode  waiting for a node with 1 GPU, 0:05",
-        "encode  waiting for a node with 1 GPU, 0:35",
+        "encode  waiting for a node with 1 GPU, 0:00",
+        "encode  waiting for a node with 1 GPU, 0:30",
     ]
     progress.update(documents=7, slices=1)
     assert progress.state.waiting == ""
