@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import secrets
 import shutil
@@ -14,12 +15,20 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import psutil
 
 from tests.conftest import QUIET
 
 BIN = Path(sys.executable).parent
+HEAD_ID = "f" * 51 + "00000"  # the fake cloud gives its nodes such ids, and must know the head's
+FAKE_CLOUD = {
+    "RAY_FAKE_CLUSTER": "1",
+    "RAY_CLOUD_INSTANCE_ID": HEAD_ID,
+    "RAY_OVERRIDE_NODE_ID_FOR_TESTING": HEAD_ID,
+    "AUTOSCALER_UPDATE_INTERVAL_S": "1",
+}
 STORE = "--object-store-memory=200000000"
 
 
@@ -38,12 +47,20 @@ class Head:
 
 
 @contextmanager
-def ray_head(*flags: str, environment: dict[str, str] | None = None) -> Iterator[Head]:
-    """`ray start --head` with these further flags. Only holders of its token, which is in the environment, get in."""
+def ray_head(*flags: str, may_add: dict[str, Any] | None = None) -> Iterator[Head]:
+    """`ray start --head` with these further flags. Only holders of its token, which is in the environment, get in.
+
+    ``may_add`` are resources of the one node that its autoscaler may add. (Ray's own AutoscalingCluster ends every Ray
+    on the machine before and after; this ends only what it started.)
+    """
     folder = Path(tempfile.mkdtemp(prefix="ray-", dir="/tmp"))  # sockets' paths must stay short
     port, client, agent, dashboard = free_ports(4)
     address = f"127.0.0.1:{port}"
-    known = environment_in(folder) | (environment or {})
+    known = environment_in(folder)
+    if may_add is not None:
+        (folder / "autoscaling.yaml").write_text(json.dumps(autoscaling(address, may_add)))
+        flags = (*flags, f"--autoscaling-config={folder}/autoscaling.yaml")
+        known |= FAKE_CLOUD
     command = [str(BIN / "ray"), "start", "--head", "--block", "--node-ip-address=127.0.0.1", f"--port={port}"]
     command += [f"--temp-dir={folder}/ray", f"--ray-client-server-port={client}"]
     command += [f"--dashboard-agent-listen-port={agent}", f"--dashboard-port={dashboard}", "--min-worker-port=0"]
@@ -57,6 +74,27 @@ def ray_head(*flags: str, environment: dict[str, str] | None = None) -> Iterator
     finally:
         end(process)
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def autoscaling(address: str, resources: dict[str, Any]) -> dict[str, Any]:
+    """The file that `ray up` would write for a pool of one such node, from zero, on this machine."""
+    lists = ["initialization_commands", "setup_commands", "head_setup_commands", "worker_setup_commands"]
+    lists += ["head_start_ray_commands", "worker_start_ray_commands", "cluster_synced_files"]
+    kinds = {
+        "ray.head.default": {"resources": {"CPU": 0}, "node_config": {}, "max_workers": 0},
+        "pool": {"resources": resources, "node_config": {}, "min_workers": 0, "max_workers": 1},
+    }
+    return {
+        "cluster_name": "test",
+        "max_workers": 1,
+        "idle_timeout_minutes": 5,
+        "provider": {"type": "fake_multinode", "gcs_address": address, "head_node_id": HEAD_ID},
+        "head_node_type": "ray.head.default",
+        "available_node_types": kinds,
+        "auth": {},
+        "file_mounts": {},
+        **{name: [] for name in lists},
+    }
 
 
 def environment_in(folder: Path) -> dict[str, str]:

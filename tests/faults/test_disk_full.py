@@ -1,0 +1,69 @@
+"""An output on a disk that runs full: one line, exit code 1, and the same command goes on once there is room."""
+
+from __future__ import annotations
+
+import resource
+import subprocess
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import psutil
+import pytest
+
+from tests.faults.conftest import Corpus
+from tests.faults.nodes import Head
+from tests.faults.runs import Job, check_same, check_whole, ended, num_parts, until
+
+SMALL, LARGE = 100 * 4096, 64 * 2**20
+
+
+@dataclass(frozen=True, kw_only=True)
+class Disk:
+    """A small disk, and how to make it larger."""
+
+    folder: Path
+    word: str
+    grow: Callable[[], None]
+    limit: bool = False
+
+
+@contextmanager
+def small_disk(folder: Path) -> Iterator[bool]:
+    """A file system of its own with room for some parts; whether this user may mount one."""
+    mount = ["mount", "-t", "tmpfs", "-o", f"size={SMALL}", "tmpfs", str(folder)]
+    mounted = subprocess.run(mount, capture_output=True, check=False).returncode == 0
+    try:
+        yield mounted
+    finally:
+        if mounted:
+            subprocess.run(["umount", "--lazy", str(folder)], check=True)
+
+
+@pytest.mark.timeout(600)
+def test_a_full_disk_stops_the_run_in_one_line_and_loses_nothing(
+    job: Job, head: Head, corpus: Corpus, undisturbed: Path, tmp_path: Path
+) -> None:
+    """Where this user may not mount, the writer may write no file longer than a page instead."""
+    folder = tmp_path / "disk"
+    folder.mkdir()
+    output = folder / "vectors"
+    with small_disk(folder) as mounted:
+        run = job.start(output)
+        if not mounted:
+            until(lambda: num_parts(output) > 5, run)
+            for writer in head.workers("MapBatches(PartWriter)"):
+                psutil.Process(writer.pid).rlimit(resource.RLIMIT_FSIZE, (100, 100))
+        stopped = ended(run)
+        assert stopped.code == 1, stopped.err
+        assert stopped.err.splitlines()[-1].startswith("StoreError: ")
+        assert ("the disk is full: make room" if mounted else "larger than allowed") in stopped.err.splitlines()[-1]
+        assert "Traceback" not in stopped.err
+        assert 0 < num_parts(output) < num_parts(undisturbed)
+        if mounted:
+            subprocess.run(["mount", "-o", f"remount,size={LARGE}", str(folder)], check=True)
+        last = job.run(output)
+        assert last.code == 0, last.err
+        check_whole(output, corpus.ids)
+        check_same(output, undisturbed)
