@@ -57,7 +57,11 @@ def main(job: Callable[..., int], argv: Sequence[str] | None = None) -> None:
 
 
 def run(job: Callable[..., int], argv: Sequence[str] | None = None) -> int:
-    """Parse, run, and turn whatever happens into an exit code: a MantaError is one line, a signal 130 or 143."""
+    """Parse, run, and turn whatever happens into an exit code: a MantaError is one line, a signal 130 or 143.
+
+    A Ray that the job started ends with it; one that was there before stays.
+    """
+    was_there = ray_is_up()
     try:
         with stoppable():
             return job(**parse(job, argv))
@@ -70,7 +74,8 @@ def run(job: Callable[..., int], argv: Sequence[str] | None = None) -> int:
         kind = "" if isinstance(ours, Interrupted) else f"{type(ours).__name__}: "  # its message says what it is
         return say(f"{kind}{ours}", ours.exit_code)
     finally:
-        stop_ray()
+        if not was_there:
+            stop_ray()
 
 
 def say(line: str, code: int) -> int:
@@ -189,11 +194,16 @@ def _ray_arguments(cluster: RayCluster) -> dict[str, Any]:
     return arguments
 
 
+def ray_is_up() -> bool:
+    """Whether this process has joined a Ray."""
+    ray = sys.modules.get("ray")
+    return ray is not None and bool(ray.is_initialized())
+
+
 def stop_ray() -> None:
     """Leave the cluster; a local one ends with it."""
-    ray = sys.modules.get("ray")
-    if ray is not None and ray.is_initialized():
-        ray.shutdown()
+    if ray_is_up():
+        sys.modules["ray"].shutdown()
 
 
 def show(report: Report) -> int:

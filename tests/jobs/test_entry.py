@@ -113,6 +113,13 @@ def test_sigterm_ends_with_143():
     assert "terminated" in error
 
 
+def test_a_ray_that_was_there_before_stays(ray_session):
+    import ray
+
+    assert entry.run(job, ["--spec.model", "m"]) == 0
+    assert ray.is_initialized()
+
+
 def test_interrupted_is_not_swallowed_by_the_search_for_a_cause():
     assert isinstance(entry.cause(Interrupted("x")), Interrupted)
     assert entry.cause(ValueError("x")) is None
