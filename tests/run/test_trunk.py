@@ -322,8 +322,8 @@ def test_dead_letters_are_retried_on_request(odd: tuple[Path, Any], spec: EmbedS
     assert report.documents == 13  # the three slices of a-odd, in each of which is a dead letter, and c-untyped's
     assert report.num_dead_letters == len(hostile.DEAD)
     assert report.corpus.set_aside.keys() == hostile.SET_ASIDE.keys()  # these were tried again too
-    assert (report.exit_code, report.corpus.parts_added, report.corpus.parts_removed) == (3, 4, 4)
-    assert parts(folder / "vectors") == before
+    assert (report.exit_code, report.corpus.parts_added, report.corpus.parts_removed) == (3, 0, 0)
+    assert parts(folder / "vectors") == before  # the same dead letters: the same bytes, and so the same versions
     assert agrees(folder)
 
 

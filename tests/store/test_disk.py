@@ -32,8 +32,16 @@ def test_a_put_leaves_nothing_aside(tmp_path: Path) -> None:
 
 
 def test_each_put_is_a_version(tmp_path: Path) -> None:
-    versions = [Disk().put(str(tmp_path), KEY, b"abc").version for _ in range(100)]
+    versions = [Disk().put(str(tmp_path), KEY, b"%03d" % number).version for number in range(100)]
     assert len(set(versions)) == 100
+
+
+def test_the_same_bytes_again_are_the_same_version(tmp_path: Path) -> None:
+    """A writer that was killed between its put and its word of it does it again, when others know of the first."""
+    first = Disk().put(str(tmp_path), KEY, b"abc")
+    assert Disk().put(str(tmp_path), KEY, b"abc") == first
+    assert Disk().put(str(tmp_path), KEY, b"abd").version != first.version
+    assert (tmp_path / KEY).read_bytes() == b"abd"
 
 
 def test_a_file_that_may_not_grow_so_large_leaves_no_part(tmp_path: Path) -> None:
