@@ -65,7 +65,7 @@ def until(seen: Callable[[], bool], run: subprocess.Popen[str], poll_seconds: fl
     """Return once this is so; AssertionError with the run's last words where it ends before."""
     end = time.monotonic() + PATIENCE_SECONDS
     while not seen():
-        assert run.poll() is None, f"the run ended with {run.returncode}: {run.communicate()}"
+        assert run.poll() is None or seen(), f"the run ended with {run.returncode}: {run.communicate()}"
         assert time.monotonic() < end, "nothing happened"
         time.sleep(poll_seconds)
 

@@ -2,7 +2,6 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import psutil
 import pytest
 
 from tests.faults.conftest import Corpus
@@ -18,18 +17,22 @@ def test_workers_of_every_stage_killed_in_midstream_lose_and_double_nothing(
     run = job.start(output)
 
     def kill(stage: str) -> bool:
-        """Kill a worker of this stage, once there is one that has not been killed before."""
+        """Kill a worker of this stage, once there is one that is born and has not been killed before."""
         for worker in head.workers(stage):
             if worker.pid not in killed and "__init__" not in worker.cmdline()[0]:
-                worker.send_signal(psutil.signal.SIGKILL)
+                worker.kill()
                 killed.append(worker.pid)
                 return True
         return False
 
-    until(lambda: bool(head.workers("MapBatches(ChunkTokenizer)).submit")), run)  # slices are under way
-    for stage, parts in (("ReadSliceSource", 0), ("ChunkTokenizer", 0), ("ChunkEncoder", 8), ("PartWriter", 40)):
+    until(lambda: kill("ReadSliceSource"), run)
+    until(lambda: kill("ChunkTokenizer"), run)
+    until(lambda: bool(head.workers("MapBatches(ChunkTokenizer)).submit")), run)
+    kill("ReadSliceSource")  # again where it still reads: a slow machine, or one that gave some slices only
+    for stage, parts in (("ChunkEncoder", 8), ("PartWriter", 40)):
         until(lambda parts=parts: num_parts(output) >= parts, run)
         until(lambda stage=stage: kill(stage), run)
+    assert len(killed) >= 4
     last = ended(run)
     assert last.code == 0, last.err
     check_whole(output, corpus.ids)
