@@ -3,32 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
 from tests.faults.nodes import Head, ray_head
-from tests.faults.runs import Job, check_whole
+from tests.faults.runs import NUM_SHARDS, SHARD_ROWS, Corpus, Job, check_whole, flags_for
 from tests.servers import S3Server
 from tests.tiny import save_model, write_shard
-
-NUM_SHARDS = 4
-SHARD_ROWS = 400
-SLICE_ROWS = 20
-
-
-@dataclass(frozen=True, kw_only=True)
-class Corpus:
-    """Shards in a folder, with ids from 0 on."""
-
-    folder: Path
-    num_documents: int = NUM_SHARDS * SHARD_ROWS
-
-    @property
-    def ids(self) -> list[int]:
-        """Every id, in order."""
-        return list(range(self.num_documents))
 
 
 @pytest.fixture(scope="session")
@@ -57,11 +39,6 @@ def head(s3: S3Server) -> Iterator[Head]:
 def job(model: Path, corpus: Corpus, head: Head) -> Job:
     """The job over the corpus, on the head."""
     return Job(flags=(*flags_for(model), "--documents", str(corpus.folder)), environment=head.environment)
-
-
-def flags_for(model: Path) -> tuple[str, ...]:
-    """What is the same in all runs here."""
-    return ("--spec.model", str(model), "--slicing.max_rows", str(SLICE_ROWS), "--progress", "log")
 
 
 @pytest.fixture(scope="session")

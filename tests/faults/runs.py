@@ -15,7 +15,28 @@ import pyarrow.parquet as pq
 from tests.sources import ROOT
 from tests.tiny import parts
 
+NUM_SHARDS = 4
+SHARD_ROWS = 400
+SLICE_ROWS = 20
 PATIENCE_SECONDS = 240
+
+
+@dataclass(frozen=True, kw_only=True)
+class Corpus:
+    """Shards in a folder, with ids from 0 on."""
+
+    folder: Path
+    num_documents: int = NUM_SHARDS * SHARD_ROWS
+
+    @property
+    def ids(self) -> list[int]:
+        """Every id, in order."""
+        return list(range(self.num_documents))
+
+
+def flags_for(model: Path) -> tuple[str, ...]:
+    """What is the same in all runs here."""
+    return ("--spec.model", str(model), "--slicing.max_rows", str(SLICE_ROWS), "--progress", "log")
 
 
 @dataclass(frozen=True, kw_only=True)

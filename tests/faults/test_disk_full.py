@@ -4,29 +4,17 @@ from __future__ import annotations
 
 import resource
 import subprocess
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 
 import psutil
 import pytest
 
-from tests.faults.conftest import Corpus
 from tests.faults.nodes import Head
-from tests.faults.runs import Job, check_same, check_whole, ended, num_parts, until
+from tests.faults.runs import Corpus, Job, check_same, check_whole, ended, num_parts, until
 
 SMALL, LARGE = 100 * 4096, 64 * 2**20
-
-
-@dataclass(frozen=True, kw_only=True)
-class Disk:
-    """A small disk, and how to make it larger."""
-
-    folder: Path
-    word: str
-    grow: Callable[[], None]
-    limit: bool = False
 
 
 @contextmanager
@@ -45,7 +33,7 @@ def small_disk(folder: Path) -> Iterator[bool]:
 def test_a_full_disk_stops_the_run_in_one_line_and_loses_nothing(
     job: Job, head: Head, corpus: Corpus, undisturbed: Path, tmp_path: Path
 ) -> None:
-    """Where this user may not mount, the writer may write no file longer than a page instead."""
+    """Where this user may not mount, the writer may write no file longer than 100 bytes instead."""
     folder = tmp_path / "disk"
     folder.mkdir()
     output = folder / "vectors"

@@ -7,8 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.faults.conftest import Corpus
-from tests.faults.runs import Job, check_same, check_whole, ended, num_parts, until
+from tests.faults.runs import Corpus, Job, check_same, check_whole, ended, num_parts, until
 
 WAITS = "waiting up to"
 KILLS_AT_START = 2

@@ -5,9 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.faults.conftest import Corpus
 from tests.faults.nodes import BIN, Head
-from tests.faults.runs import PATIENCE_SECONDS, Job, check_same, check_whole
+from tests.faults.runs import PATIENCE_SECONDS, Corpus, Job, check_same, check_whole
 from tests.sources import ROOT
 
 MOST_BYTES = 2 * 2**20

@@ -10,9 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.faults.conftest import Corpus
 from tests.faults.nodes import end, environment_in, workers
-from tests.faults.runs import Job, check_same, check_whole, ended, num_parts, until
+from tests.faults.runs import Corpus, Job, check_same, check_whole, ended, num_parts, until
 
 CLUSTER = """
 import sys

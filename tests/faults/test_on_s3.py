@@ -9,9 +9,8 @@ from typing import Any
 import pyarrow.parquet as pq
 import pytest
 
-from tests.faults.conftest import Corpus, flags_for
 from tests.faults.nodes import Head
-from tests.faults.runs import Job, ended, until
+from tests.faults.runs import Corpus, Job, ended, flags_for, until
 from tests.servers import S3Server
 from tests.tiny import rows
 

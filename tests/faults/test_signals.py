@@ -21,9 +21,8 @@ from pathlib import Path
 import psutil
 import pytest
 
-from tests.faults.conftest import Corpus, flags_for
 from tests.faults.nodes import descendants, end, environment_in
-from tests.faults.runs import PATIENCE_SECONDS, Job, check_same, check_whole, num_parts, until
+from tests.faults.runs import PATIENCE_SECONDS, Corpus, Job, check_same, check_whole, flags_for, num_parts, until
 from tests.sources import ROOT
 
 CODES = re.compile(r"\x1b\[[?0-9;]*[A-Za-z]|\r")

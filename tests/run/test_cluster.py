@@ -1,25 +1,15 @@
 from __future__ import annotations
 
 import json
-import os
-import secrets
-import shutil
-import socket
 import subprocess
 import sys
-import tempfile
-import time
-from collections.abc import Iterable, Iterator
-from contextlib import suppress
-from pathlib import Path
+from collections.abc import Iterator
 from typing import Any
 
-import psutil
 import pytest
 
 from pipelines.run.cluster import ClusterResources, Node, NodeType, cluster_resources, config_of_ray_cluster, may_add
-
-HEAD_ID = "f" * 51 + "00000"  # the fake provider gives its nodes such ids, and must know the head's
+from tests.faults.nodes import ray_head
 
 
 def test_the_session_s_own_ray_has_no_autoscaler(ray_session: None) -> None:
@@ -136,61 +126,10 @@ print(json.dumps({
 
 @pytest.fixture
 def autoscaled() -> Iterator[dict[str, str]]:
-    """A cluster with a real autoscaler: a head without CPUs, and a pool of one GPU node, from zero. Its environment.
-
-    Ray's own AutoscalingCluster ends every Ray on the machine before and after; this one ends only what it started.
-    """
-    folder = Path(tempfile.mkdtemp(prefix="ray-", dir="/tmp"))
-    port = free_port()
-    address = f"127.0.0.1:{port}"
-    (folder / "autoscaling.yaml").write_text(json.dumps(autoscaling(address)))
-    environment = os.environ | {
-        "RAY_AUTH_MODE": "token",
-        "RAY_AUTH_TOKEN": secrets.token_hex(32),
-        "RAY_FAKE_CLUSTER": "1",
-        "RAY_CLOUD_INSTANCE_ID": HEAD_ID,
-        "RAY_OVERRIDE_NODE_ID_FOR_TESTING": HEAD_ID,
-        "AUTOSCALER_UPDATE_INTERVAL_S": "1",
-    }
-    flags = ["--head", "--block", "--node-ip-address=127.0.0.1", f"--port={port}", "--num-cpus=0"]
-    flags += [
-        f"--autoscaling-config={folder}/autoscaling.yaml",
-        f"--temp-dir={folder}/ray",
-        "--include-dashboard=false",
-    ]
-    flags += ["--object-store-memory=100000000", f"--ray-client-server-port={free_port()}"]
-    flags += [f"--dashboard-agent-listen-port={free_port()}", "--min-worker-port=0", "--max-worker-port=0"]
-    ray = Path(sys.executable).with_name("ray")
-    with (folder / "head.log").open("w") as log:
-        head = subprocess.Popen([ray, "start", *flags], env=environment, stdout=log, stderr=log)
-    try:
-        wait_for_port(port)
-        yield environment | {"RAY_ADDRESS": address}
-    finally:
-        end(process for process in psutil.process_iter(["cmdline"]) if is_of(process, folder))
-        head.wait(30)
-        shutil.rmtree(folder, ignore_errors=True)
-
-
-def autoscaling(address: str) -> dict[str, Any]:
-    """The file that `ray up` would write for a pool of GPUs from zero, for nodes on this machine."""
-    lists = ["initialization_commands", "setup_commands", "head_setup_commands", "worker_setup_commands"]
-    lists += ["head_start_ray_commands", "worker_start_ray_commands", "cluster_synced_files"]
+    """A head without CPUs, whose autoscaler may add one node with a GPU: the environment of its drivers."""
     gpu = {"CPU": 2, "GPU": 1, "object_store_memory": 100_000_000}
-    return {
-        "cluster_name": "test",
-        "max_workers": 1,
-        "idle_timeout_minutes": 5,
-        "provider": {"type": "fake_multinode", "gcs_address": address, "head_node_id": HEAD_ID},
-        "head_node_type": "ray.head.default",
-        "available_node_types": {
-            "ray.head.default": {"resources": {"CPU": 0}, "node_config": {}, "max_workers": 0},
-            "gpu": {"resources": gpu, "node_config": {}, "min_workers": 0, "max_workers": 1},
-        },
-        "auth": {},
-        "file_mounts": {},
-        **{name: [] for name in lists},
-    }
+    with ray_head("--num-cpus=0", "--include-dashboard=false", may_add=gpu) as head:
+        yield head.environment
 
 
 def test_a_run_on_pools_from_zero_asks_for_them_and_streams(autoscaled: dict[str, str]) -> None:
@@ -209,38 +148,3 @@ def test_a_run_on_pools_from_zero_asks_for_them_and_streams(autoscaled: dict[str
         "after": "2 nodes with 2 CPUs and 1 GPU, and none to come",
         "waits_for_after": "",
     }
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
-def wait_for_port(port: int) -> None:
-    end = time.monotonic() + 60
-    while time.monotonic() < end:
-        try:
-            socket.create_connection(("127.0.0.1", port), 1).close()
-        except OSError:
-            time.sleep(0.2)
-        else:
-            return
-    raise TimeoutError(f"nothing answers at port {port}")
-
-
-def is_of(process: psutil.Process, folder: Path) -> bool:
-    """Whether the process was started for the cluster that lives in the folder."""
-    return any(str(folder) in word for word in process.info["cmdline"] or [])
-
-
-def end(processes: Iterable[psutil.Process]) -> None:
-    """End processes that may well end by themselves meanwhile. A head does not end the nodes its autoscaler made."""
-    ours = list(processes)
-    for process in ours:
-        with suppress(psutil.NoSuchProcess):
-            process.terminate()
-    _, alive = psutil.wait_procs(ours, timeout=5)
-    for process in alive:
-        with suppress(psutil.NoSuchProcess):
-            process.kill()
