@@ -11,7 +11,7 @@ from pipelines.errors import SpecError
 Precision = Literal["float32", "bfloat16", "float16"]
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 CUDA_TOKEN_BUDGET = 65_536
-CPU_TOKEN_BUDGET = 4_096
+CPU_TOKEN_BUDGET = 2_048
 
 
 def pick_device(wish: str) -> torch.device:
@@ -33,10 +33,14 @@ def pick_precision(wish: Precision | Literal["auto"], device: torch.device) -> P
     return "bfloat16" if native else "float32"
 
 
-def set_threads(wish: int | str) -> None:
-    """Threads of the network on a CPU. auto: leave torch's own number, which is OMP_NUM_THREADS or the cores."""
-    if wish != "auto":
-        torch.set_num_threads(int(wish))
+def pick_lanes(wish: int | str, device: torch.device) -> int:
+    """Batches that run at once on a CPU, each in one thread; auto: torch's own number of threads. 1 on a GPU.
+
+    Threads that share a batch wait for each other at every layer: as soon as another process takes one of their cores
+    they are slower than a single thread. Threads with a batch each never wait.
+    """
+    lanes = int(wish) if wish != "auto" else torch.get_num_threads()
+    return lanes if device.type == "cpu" else 1
 
 
 def pick_token_budget(wish: int | str, device: torch.device) -> int:

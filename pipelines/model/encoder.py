@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections import deque
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
@@ -14,7 +16,7 @@ from torch import Tensor
 from torch.nn.functional import normalize
 
 from pipelines.model.attention import PACKED, PADDED
-from pipelines.model.device import DTYPES, Precision, pick_device, pick_precision, pick_token_budget, set_threads
+from pipelines.model.device import DTYPES, Precision, pick_device, pick_lanes, pick_precision, pick_token_budget
 from pipelines.model.folder import ModelFolder
 from pipelines.model.heads import load_heads
 from pipelines.model.network import (
@@ -89,8 +91,9 @@ class Encoder:
         path: Path = "auto",
         attention: str = "auto",
     ) -> None:
-        set_threads(num_threads)
         self._device = pick_device(device)
+        self._lanes = pick_lanes(num_threads, self._device)
+        self._lock = threading.Lock()
         self.device = self._device.type
         self.precision = pick_precision(spec.precision, self._device)
         self.dim = int(spec.dim)
@@ -150,11 +153,12 @@ class Encoder:
         started = time.perf_counter()
         job = self._job(values, offsets, prompt_length)
         healthy = np.setdiff1d(np.arange(len(job.lengths)), list(job.failures))
-        self._run(job, self._plan(job, healthy))
+        self._run_all(job, self._plan(job, healthy))
         vectors = job.vectors_nd.cpu().numpy()
         for row in np.flatnonzero(~np.isfinite(vectors).all(axis=1)).tolist():
             job.failures.setdefault(row, "the vector is not finite")
             vectors[row] = np.nan
+        job.stats.convert_seconds /= self._lanes
         job.stats.compute_seconds = time.perf_counter() - started - job.stats.convert_seconds
         job.stats.token_budget = self._token_budget
         return Encoded(vectors, job.failures, job.stats)
@@ -170,8 +174,18 @@ class Encoder:
     def _plan(self, job: _Job, rows: Rows) -> list[Rows]:
         started = time.perf_counter()
         batches = plan_batches(job.lengths[rows], self._token_budget, padded=self.path == "padded")
-        job.stats.convert_seconds += time.perf_counter() - started
+        with self._lock:
+            job.stats.convert_seconds += time.perf_counter() - started
         return [rows[batch] for batch in batches]
+
+    def _run_all(self, job: _Job, batches: list[Rows]) -> None:
+        """Run the batches, on a CPU as many at once as there are lanes, each in a thread that computes alone."""
+        if self.device != "cpu":
+            self._run(job, batches)
+            return
+        with ThreadPoolExecutor(self._lanes, "lane", initializer=torch.set_num_threads, initargs=(1,)) as lanes:
+            for done in [lanes.submit(self._run, job, [rows]) for rows in batches]:
+                done.result()
 
     def _run(self, job: _Job, batches: list[Rows]) -> None:
         """Vectors of these batches; where one fails, of each part of it for which it does not."""
@@ -222,12 +236,14 @@ class Encoder:
         arrays = self._packed(job, rows) if self.path == "packed" else self._padded(job, rows)
         tensors = [self._tensor(array) for array in arrays]
         lengths_b, rows_b = self._tensor(job.lengths[rows]), self._tensor(rows)
-        job.stats.convert_seconds += time.perf_counter() - started
+        with self._lock:
+            job.stats.convert_seconds += time.perf_counter() - started
         run: Any = run_packed if self.path == "packed" else run_padded
         hidden_td = run(self._network, *tensors, int(job.lengths[rows].max()))
         vectors_bd = self._heads(pool(hidden_td, lengths_b, self._spec.pooling, job.prompt_length))[:, : self.dim]
         job.vectors_nd[rows_b] = normalize(vectors_bd, dim=-1) if self._spec.normalize else vectors_bd
-        job.stats.num_computed_tokens += arrays[0].size
+        with self._lock:
+            job.stats.num_computed_tokens += arrays[0].size
 
     def _padded(self, job: _Job, rows: Rows) -> tuple[npt.NDArray[Any], ...]:
         return pad_batch(job.values, job.offsets, rows, self._pad_id)

@@ -2,7 +2,7 @@ import pytest
 import torch
 
 from pipelines.errors import SpecError
-from pipelines.model.device import pick_device, pick_precision, pick_token_budget, set_threads
+from pipelines.model.device import pick_device, pick_lanes, pick_precision, pick_token_budget
 
 CPU = torch.device("cpu")
 
@@ -23,11 +23,8 @@ def test_a_gpu_that_is_not_there_is_refused(monkeypatch: pytest.MonkeyPatch) -> 
 
 
 def test_threads_and_budget() -> None:
-    before = torch.get_num_threads()
-    set_threads("auto")
-    assert torch.get_num_threads() == before
-    set_threads(1)
-    assert torch.get_num_threads() == 1
-    set_threads(before)
+    assert pick_lanes("auto", CPU) == torch.get_num_threads()
+    assert pick_lanes(3, CPU) == 3
+    assert pick_lanes(3, torch.device("cuda")) == 1
     assert pick_token_budget(77, CPU) == 77
     assert pick_token_budget("auto", torch.device("cuda")) > pick_token_budget("auto", CPU)

