@@ -160,6 +160,8 @@ def start_ray(cluster: RayCluster = RayCluster()) -> None:
 
     logging.getLogger("ray.data").setLevel(logging.CRITICAL)  # its errors are raised as well
     if not ray.is_initialized():
+        # There is no public switch: what the raylet says of tasks that it retries would go to stdout, by a thread.
+        ray._private.worker._worker_logs_enabled = False
         try:
             with _silent_stderr():
                 ray.init(**_ray_arguments(cluster))
