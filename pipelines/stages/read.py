@@ -20,7 +20,7 @@ from pipelines.spec import Slicing, Storage
 from pipelines.stages.documents import DocumentColumns, documents_of
 from pipelines.stages.slicewise import private_bytes
 from pipelines.store.shards import Shard
-from pipelines.store.slices import read_slices
+from pipelines.store.slices import SliceReading, read_slices
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,6 +45,16 @@ class Reading:
     slicing: Slicing
     output_row_bytes: int
     storage: Storage = Storage()
+
+    @property
+    def slices(self) -> SliceReading:
+        """The same for the store, which knows nothing of documents."""
+        return SliceReading(
+            columns=self.columns.wanted,
+            slicing=self.slicing,
+            output_row_bytes=self.output_row_bytes,
+            storage=self.storage,
+        )
 
 
 def read(stretches: Sequence[Stretch], reading: Reading, *, num_tasks: int, num_cpus: float) -> Dataset:
@@ -115,11 +125,7 @@ def slices_of(stretches: Iterable[Stretch], reading: Reading) -> Iterator[pa.Tab
 
 def _slices(stretch: Stretch, reading: Reading) -> Iterator[tuple[SliceHeader, pa.Table]]:
     begin = time.perf_counter()
-    wanted, limits = reading.columns.wanted, reading.slicing
-    rows = (stretch.first_row, stretch.stop_row)
-    for first_row, table in read_slices(
-        stretch.shard, reading.storage, *rows, wanted, limits, reading.output_row_bytes
-    ):
+    for first_row, table in read_slices(stretch.shard, stretch.first_row, stretch.stop_row, reading.slices):
         header = SliceHeader(
             shard=stretch.shard.name,
             shard_id=stretch.shard.shard_id,

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import pyarrow as pa
@@ -20,28 +21,43 @@ PAUSES = (1.0, 5.0, 20.0)
 """Seconds to wait before a stream that the network broke is taken up again."""
 
 
-def read_slices(
-    shard: Shard,
-    storage: Storage,
-    first_row: int,
-    stop_row: int,
-    columns: list[str],
-    slicing: Slicing,
-    output_row_bytes: int,
-) -> Iterator[tuple[int, pa.Table]]:
-    """The rows first_row..stop_row of a shard as slices: (first row, table of these columns, in their order).
+@dataclass(frozen=True, kw_only=True)
+class SliceReading:
+    """What is read of shards, and how it is cut."""
+
+    columns: Sequence[str]
+    """Names, in the order in which the slices have them."""
+    slicing: Slicing
+    output_row_bytes: int
+    """Bytes of a row in a part, as estimated."""
+    storage: Storage = Storage()
+
+    @property
+    def max_rows(self) -> int:
+        """Most rows of a slice, by the limit of rows or by that of the output."""
+        slicing = self.slicing
+        return max(1, min(slicing.max_rows, slicing.max_output_bytes // max(1, self.output_row_bytes)))
+
+    @property
+    def max_bytes(self) -> int:
+        """Most bytes of a slice, all columns read."""
+        return self.slicing.max_bytes
+
+
+def read_slices(shard: Shard, first_row: int, stop_row: int, reading: SliceReading) -> Iterator[tuple[int, pa.Table]]:
+    """The rows first_row..stop_row of a shard as slices: (first row, table of the columns).
 
     A slice ends before it would pass ``slicing.max_rows``, ``slicing.max_bytes`` of ``row_bytes`` or
     ``slicing.max_output_bytes`` at ``output_row_bytes`` a row, but has one row at least. So the cuts depend on the
     rows alone, and a stream that starts on a cut goes on with the same cuts.
 
-    Raises ShardError, after the slices before it, where the shard breaks, lacks a column or is not the version that
-    was planned any more; StoreError where the world fails, after some retries.
+    Raises ShardError, after the whole slices before it, where the shard breaks, lacks a column or is not the version
+    that was planned any more; StoreError where the world fails, after some retries.
     """
     pauses = iter(PAUSES)
     while True:
         try:
-            for first, table in _slices(shard, storage, first_row, stop_row, columns, slicing, output_row_bytes):
+            for first, table in _slices(shard, first_row, stop_row, reading):
                 yield first, table
                 first_row = first + table.num_rows
             return
@@ -58,31 +74,33 @@ def cut(sizes: np.ndarray, max_rows: int, max_bytes: int) -> int:
     return max(1, fitting)
 
 
-def _slices(
-    shard: Shard,
-    storage: Storage,
-    first_row: int,
-    stop_row: int,
-    columns: list[str],
-    slicing: Slicing,
-    output_row_bytes: int,
-) -> Iterator[tuple[int, pa.Table]]:
-    max_rows = max(1, min(slicing.max_rows, slicing.max_output_bytes // max(1, output_row_bytes)))
+def whole(sizes: np.ndarray, max_rows: int, max_bytes: int) -> int:
+    """How many rows the first slice takes whatever comes after these; 0 while that is not sure.
+
+    Full to the byte is not sure: a row of nulls may have no bytes.
+    """
+    taken = cut(sizes, max_rows, max_bytes)
+    if taken < len(sizes):
+        return taken
+    full = taken == max_rows or int(sizes.sum()) > max_bytes
+    return taken if full and taken == len(sizes) else 0
+
+
+def _slices(shard: Shard, first_row: int, stop_row: int, reading: SliceReading) -> Iterator[tuple[int, pa.Table]]:
     waiting: list[pa.RecordBatch] = []
     sizes = np.zeros(0, np.int64)
-    for batch in _batches(shard, storage, first_row, stop_row, columns, slicing.max_bytes):
+    for batch in _batches(shard, first_row, stop_row, reading):
         waiting.append(batch)
         sizes = np.concatenate([sizes, row_bytes(batch)])
-        # A slice is known to be whole once there is a row that it can't take.
-        while (taken := cut(sizes, max_rows, slicing.max_bytes)) < len(sizes):
-            check_version(shard, storage)
+        # Each slice goes as soon as it is whole: where the shard breaks, none that was read is lost with the rest.
+        while taken := whole(sizes, reading.max_rows, reading.max_bytes):
+            check_version(shard, reading.storage)
             yield first_row, _take(waiting, taken)
             first_row, sizes = first_row + taken, sizes[taken:]
-    while len(sizes):
-        taken = cut(sizes, max_rows, slicing.max_bytes)
-        check_version(shard, storage)
-        yield first_row, _take(waiting, taken)
-        first_row, sizes = first_row + taken, sizes[taken:]
+    if len(sizes):
+        check_version(shard, reading.storage)
+        yield first_row, _take(waiting, len(sizes))
+        first_row += len(sizes)
     if first_row != stop_row:
         raise ShardError(
             f"{shard.name} ends at row {first_row}, not at row {stop_row} as its footer says: write it anew"
@@ -102,26 +120,23 @@ def _take(waiting: list[pa.RecordBatch], count: int) -> pa.Table:
     return pa.Table.from_batches(taken).combine_chunks()
 
 
-def _batches(
-    shard: Shard, storage: Storage, first_row: int, stop_row: int, columns: list[str], max_bytes: int
-) -> Iterator[pa.RecordBatch]:
+def _batches(shard: Shard, first_row: int, stop_row: int, reading: SliceReading) -> Iterator[pa.RecordBatch]:
     """The rows first_row..stop_row in small batches. Row groups outside of them are not read."""
-    with open_shard(shard, storage) as file:
-        _check_columns(shard, file, columns)
+    with open_shard(shard, reading.storage) as file:
+        _check_columns(shard, file, reading.columns)
         begin = 0
         for number in range(file.metadata.num_row_groups):
             num_rows = file.metadata.row_group(number).num_rows
             if begin + num_rows > first_row and begin < stop_row:
                 rows = (max(first_row - begin, 0), min(stop_row - begin, num_rows))
-                yield from _group(file, number, rows, columns, max_bytes)
+                yield from _group(file, number, rows, reading)
             begin += num_rows
 
 
-def _group(
-    file: pq.ParquetFile, number: int, rows: tuple[int, int], columns: list[str], max_bytes: int
-) -> Iterator[pa.RecordBatch]:
+def _group(file: pq.ParquetFile, number: int, rows: tuple[int, int], reading: SliceReading) -> Iterator[pa.RecordBatch]:
     """These rows of one row group. Where batches grow beyond a slice, smaller ones follow."""
     done, stop = rows
+    columns, max_bytes = list(reading.columns), reading.max_bytes
     batch_rows = _batch_rows(file, number, columns, max_bytes)
     while done < stop:
         for batch in _from(file, number, done, columns, batch_rows):
@@ -165,7 +180,7 @@ def _stored_bytes(file: pq.ParquetFile, number: int, columns: list[str]) -> int:
     return sum(int(chunk.total_uncompressed_size) for chunk in wanted)
 
 
-def _check_columns(shard: Shard, file: pq.ParquetFile, columns: list[str]) -> None:
+def _check_columns(shard: Shard, file: pq.ParquetFile, columns: Sequence[str]) -> None:
     names = file.schema_arrow.names
     for name in columns:
         if names.count(name) != 1:

@@ -64,7 +64,10 @@ def test_a_shard_that_is_not_what_was_planned_ends_in_an_error_slice(shards: lis
     assert error.startswith("a.parquet was changed after it was listed")
 
 
-def test_a_shard_that_breaks_midway_keeps_the_slices_before(tmp_path: Path) -> None:
+@pytest.mark.parametrize(("max_rows", "good_rows"), [(8, [0, 8, 16]), (10, [0, 10, 20])])
+def test_a_shard_that_breaks_midway_keeps_the_slices_before(
+    tmp_path: Path, max_rows: int, good_rows: list[int]
+) -> None:
     table = pa.table({"id": list(range(40)), "text": [f"{n:04}" * 500 for n in range(40)]})
     path = tmp_path / "a.parquet"
     pq.write_table(table, path, row_group_size=10, compression="none", use_dictionary=False)
@@ -73,10 +76,11 @@ def test_a_shard_that_breaks_midway_keeps_the_slices_before(tmp_path: Path) -> N
     data[broken - 200 : broken + 100] = bytes(300)  # the fourth row group's page header and its first text
     path.write_bytes(bytes(data))
     (shard,) = list_shards(str(path))
-    slices = [unfold(folded) for folded in slices_of([stretch(shard, 0, 40)], reading(shard, 8))]
+    slices = [unfold(folded) for folded in slices_of([stretch(shard, 0, 40)], reading(shard, max_rows))]
     good, (_, bad) = slices[:-1], slices[-1]
-    assert [head.first_row for _, head in good] == [0, 8, 16]
-    assert (bad.first_row, bad.num_documents) == (24, 16)
+    assert [head.first_row for _, head in good] == good_rows
+    broken_row = good_rows[-1] + max_rows
+    assert (bad.first_row, bad.num_documents) == (broken_row, 40 - broken_row)
     assert "can't be read as Parquet" in bad.error
     assert "0030" not in bad.error
 

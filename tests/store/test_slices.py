@@ -19,10 +19,9 @@ from pipelines.spec import Slicing, Storage
 from pipelines.store import slices
 from pipelines.store.location import Location
 from pipelines.store.shards import Shard, list_shards, read_footer
-from pipelines.store.slices import cut, read_slices
+from pipelines.store.slices import SliceReading, cut, read_slices, whole
 
 ROOT = Path(__file__).resolve().parents[2]
-HERE = Storage()
 
 
 def table_of(texts: list[str | None]) -> pa.Table:
@@ -38,7 +37,11 @@ def slices_of(
     shard: Shard, slicing: Slicing, first: int = 0, stop: int | None = None, output_row_bytes: int = 1
 ) -> list[tuple[int, pa.Table]]:
     stop = read_footer(shard).num_rows if stop is None else stop
-    return list(read_slices(shard, HERE, first, stop, ["text", "id"], slicing, output_row_bytes))
+    return list(read_slices(shard, first, stop, reading("text", "id", slicing=slicing, row_bytes=output_row_bytes)))
+
+
+def reading(*columns: str, slicing: Slicing = Slicing(), row_bytes: int = 1) -> SliceReading:
+    return SliceReading(columns=columns, slicing=slicing, output_row_bytes=row_bytes)
 
 
 def greedy(texts: list[str | None], max_rows: int, max_bytes: int) -> list[tuple[int, int]]:
@@ -107,6 +110,25 @@ def test_cut_takes_one_row_at_least() -> None:
     assert cut(np.array([0, 0, 0]), 2, 0) == 2
 
 
+@given(
+    sizes=st.lists(st.integers(0, 12), max_size=12),
+    after=st.lists(st.integers(0, 12), max_size=3),
+    max_rows=st.integers(1, 6),
+    max_bytes=st.integers(1, 30),
+)
+def test_a_slice_is_whole_when_and_only_when_no_later_row_can_change_it(
+    sizes: list[int], after: list[int], max_rows: int, max_bytes: int
+) -> None:
+    def first_cut(*more: int) -> int:
+        return cut(np.array([*sizes, *more]), max_rows, max_bytes)
+
+    taken = whole(np.array(sizes, np.int64), max_rows, max_bytes)
+    if taken:
+        assert taken == first_cut(*after) == first_cut(0)
+    else:
+        assert first_cut(0) == len(sizes) + 1  # a row without bytes goes in
+
+
 def test_a_stretch_in_the_middle(tmp_path: Path) -> None:
     table = table_of([f"t{i}" for i in range(100)])
     shard = shard_of(tmp_path / "a.parquet", table, row_group_size=7)
@@ -142,7 +164,19 @@ def test_no_row_groups(tmp_path: Path) -> None:
     assert slices_of(list_shards(str(tmp_path))[0], Slicing()) == []
 
 
-def test_a_shard_that_breaks_midway_gives_the_slices_before(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("slicing", "cuts"),
+    [
+        (Slicing(max_rows=90), [(0, 90), (90, 90), (180, 90), (270, 90), (360, 90)]),
+        (Slicing(max_rows=100), [(0, 100), (100, 100), (200, 100), (300, 100), (400, 100)]),
+        (Slicing(max_bytes=400), [(row, 1) for row in range(500)]),
+        (Slicing(max_rows=501), []),
+    ],
+    ids=["rows are left over", "the last slice ends at the break", "each row is a slice", "no slice is whole"],
+)
+def test_a_shard_that_breaks_midway_gives_each_whole_slice_before(
+    tmp_path: Path, slicing: Slicing, cuts: list[tuple[int, int]]
+) -> None:
     path = tmp_path / "a.parquet"
     texts = [f"{i} {'x' * 500}" for i in range(1000)]
     pq.write_table(table_of(texts), path, row_group_size=100, compression="none", use_dictionary=False)
@@ -150,21 +184,21 @@ def test_a_shard_that_breaks_midway_gives_the_slices_before(tmp_path: Path) -> N
     with path.open("r+b") as file:
         file.seek(begin)
         file.write(b"\xff" * 40_000)
-    stream = read_slices(list_shards(str(path))[0], HERE, 0, 1000, ["text"], Slicing(max_rows=90), 1)
+    stream = read_slices(list_shards(str(path))[0], 0, 1000, reading("text", slicing=slicing))
     seen = []
-    for _ in range(5):
+    for _ in cuts:
         first, part = next(stream)
         assert part["text"].to_pylist() == texts[first : first + part.num_rows]
         seen.append((first, part.num_rows))
     with pytest.raises(ShardError, match=r"a\.parquet can't be read as Parquet"):
         next(stream)
-    assert seen == [(0, 90), (90, 90), (180, 90), (270, 90), (360, 90)]
+    assert seen == cuts
 
 
 def test_a_shard_that_changes_midway_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "a.parquet"
     shard = shard_of(path, table_of(["a"] * 100))
-    stream = read_slices(shard, HERE, 0, 100, ["text"], Slicing(max_rows=10), 1)
+    stream = read_slices(shard, 0, 100, reading("text", slicing=Slicing(max_rows=10)))
     assert next(stream)[0] == 0
     pq.write_table(table_of(["b"] * 100), path)
     os.utime(path, ns=(1, 1))
@@ -182,20 +216,20 @@ def test_a_shard_that_is_gone(tmp_path: Path) -> None:
 def test_a_missing_column_is_named_with_those_that_are_there(tmp_path: Path) -> None:
     shard = shard_of(tmp_path / "a.parquet", table_of(["a"]))
     with pytest.raises(ShardError, match=r"a\.parquet has no column 'body' \(its columns: id, text\)"):
-        list(read_slices(shard, HERE, 0, 1, ["body"], Slicing(), 1))
+        list(read_slices(shard, 0, 1, reading("body")))
 
 
 def test_two_columns_of_one_name(tmp_path: Path) -> None:
     table = pa.Table.from_arrays([pa.array(["a"]), pa.array(["b"])], ["text", "text"])
     shard = shard_of(tmp_path / "a.parquet", table)
     with pytest.raises(ShardError, match="several columns 'text'"):
-        list(read_slices(shard, HERE, 0, 1, ["text"], Slicing(), 1))
+        list(read_slices(shard, 0, 1, reading("text")))
 
 
 def test_a_name_with_a_dot_and_a_name_that_begins_alike(tmp_path: Path) -> None:
     table = pa.table({"a": pa.array([{"b": 1}]), "a.b": pa.array(["dot"]), "ab": pa.array(["x"])})
     shard = shard_of(tmp_path / "a.parquet", table)
-    [(_, read)] = read_slices(shard, HERE, 0, 1, ["a.b", "a"], Slicing(), 1)
+    [(_, read)] = read_slices(shard, 0, 1, reading("a.b", "a"))
     assert read.to_pylist() == [{"a.b": "dot", "a": {"b": 1}}]
 
 
@@ -208,7 +242,7 @@ def test_text_of_any_type_has_the_same_cuts(tmp_path: Path, kind: pa.DataType) -
     texts = ["one", None, "", "två", "one", "5"] * 20
     table = pa.table({"text": pa.array(texts).cast(kind)})
     shard = shard_of(tmp_path / "a.parquet", table, row_group_size=11)
-    read = list(read_slices(shard, HERE, 0, 120, ["text"], Slicing(max_bytes=10), 1))
+    read = list(read_slices(shard, 0, 120, reading("text", slicing=Slicing(max_bytes=10))))
     assert [t for _, part in read for t in part["text"].to_pylist()] == texts
     assert [part.num_rows for _, part in read][:4] == [5, 5, 5, 3]  # 3+0+0+4+3, 1+3+0+0+4, 3+1+3+0+0, 4+3+1
     assert read[0][1].schema.field("text").type in (pa.string(), pa.large_string())
@@ -221,7 +255,7 @@ def test_nested_columns_come_through(tmp_path: Path) -> None:
     )
     table = pa.Table.from_pylist(rows * 30, kind)
     shard = shard_of(tmp_path / "a.parquet", table, row_group_size=13)
-    read = [part for _, part in read_slices(shard, HERE, 0, 90, ["at", "tags"], Slicing(max_rows=8), 1)]
+    read = [part for _, part in read_slices(shard, 0, 90, reading("at", "tags", slicing=Slicing(max_rows=8)))]
     assert pa.concat_tables(read) == table.select(["at", "tags"])
 
 
@@ -277,15 +311,16 @@ def test_from_s3_as_from_a_disk(output: Location, tmp_path: Path) -> None:
 
 PEAK = """
 import sys
-from pipelines.spec import Slicing, Storage
+from pipelines.spec import Slicing
 from pipelines.store.shards import list_shards
-from pipelines.store.slices import read_slices
+from pipelines.store.slices import SliceReading, read_slices
 def peak():
     return int(next(line for line in open("/proc/self/status") if line.startswith("VmHWM")).split()[1]) * 1024
 path, rows, stop = sys.argv[1], 0, int(sys.argv[2])
 [shard] = list_shards(path)
 before = peak()
-for _, table in read_slices(shard, Storage(), 0, stop, ["id", "text"], Slicing(), 1000):
+reading = SliceReading(columns=["id", "text"], slicing=Slicing(), output_row_bytes=1000)
+for _, table in read_slices(shard, 0, stop, reading):
     rows += table.num_rows
 print(rows, peak() - before)
 """
