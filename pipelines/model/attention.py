@@ -1,7 +1,4 @@
-"""Attention for transformers' registry: packed rows with explicit cu_seqlens, and padded rows on a CPU.
-
-Each is registered together with a mask function of the same name, since transformers asks both registries. The packed
-function never runs without cu_seqlens: chunks laid end to end would silently attend to their neighbours.
+"""Attention of padded rows, and of packed rows with explicit cu_seqlens.
 
 Shapes: B rows, H query heads, K key heads, S tokens a row, T tokens in all, E width of a head.
 """
@@ -9,117 +6,96 @@ Shapes: B rows, H query heads, K key heads, S tokens a row, T tokens in all, E w
 from __future__ import annotations
 
 from itertools import groupby
-from typing import Any
+from typing import Protocol
 
 import torch
 from torch import Tensor
 from torch.nn.functional import pad, scaled_dot_product_attention
 
-PACKED = "manta_packed"
-PADDED = "manta_padded"
+Window = tuple[int, int]
+"""How many tokens to the left and to the right a query sees beside its own; -1: all."""
+EVERYWHERE: Window = (-1, -1)
 KEY_MULTIPLE = 32
 """Keys are padded to a multiple of the vector registers' 32 bfloat16: softmax over 24 keys takes twice that over 32."""
-UNKNOWN = ("softcap", "s_aux", "position_bias")
-"""Keywords of the registry that would change the result and are not known here."""
 
 
-def register() -> None:
-    """Put ``PACKED`` and ``PADDED`` into transformers' registries of attention and mask functions."""
-    from transformers import AttentionInterface, AttentionMaskInterface
+class Attend(Protocol):
+    """Queries, keys and values, each [..., H or K, E], to contexts [..., H, E].
 
-    AttentionInterface.register(PACKED, packed_attention)
-    AttentionMaskInterface.register(PACKED, no_mask)
-    AttentionInterface.register(PADDED, padded_attention)
-    AttentionMaskInterface.register(PADDED, additive_mask)
-
-
-def additive_mask(*, mask_function: Any, attention_mask: Tensor | None, dtype: torch.dtype, **kwargs: Any) -> Any:
-    """0 where a key is seen and the least number where not: [B, 1, 1, S], or [B, 1, S, S] where queries differ.
-
-    None where all see all.
+    ``seen`` tells which keys a query sees: a bias as from ``key_bias`` for padded rows, cu_seqlens for packed ones.
+    ``longest`` is the most tokens of a chunk.
     """
-    from transformers.masking_utils import bidirectional_mask_function, eager_mask
 
-    if mask_function is not bidirectional_mask_function or attention_mask is None:
-        return eager_mask(mask_function=mask_function, attention_mask=attention_mask, dtype=dtype, **kwargs)
-    if attention_mask.all():
+    def __call__(self, query: Tensor, key: Tensor, value: Tensor, seen: Tensor | None, longest: int, /) -> Tensor: ...
+
+
+def key_bias(mask_bs: Tensor, dtype: torch.dtype) -> Tensor | None:
+    """0 where a key is seen and the least number where it is padding: [B, 1, 1, S]; None where there is no padding."""
+    if mask_bs.all():
         return None
-    return torch.where(attention_mask[:, None, None, :], 0.0, torch.finfo(dtype).min).to(dtype)
+    return torch.where(mask_bs[:, None, None, :], 0.0, torch.finfo(dtype).min).to(dtype)
 
 
-def padded_attention(
-    module: torch.nn.Module,
-    query_bhse: Tensor,
-    key_bkse: Tensor,
-    value_bkse: Tensor,
-    attention_mask: Tensor | None,
-    scaling: float | None = None,
-    dropout: float = 0.0,
-    **kwargs: Any,
-) -> tuple[Tensor, None]:
-    """Attention by plain matrix products, faster in bfloat16 on a CPU than the fused kernel: [B, S, H, E]."""
-    _refuse_unknown(kwargs)
-    rows, heads, queries, width = query_bhse.shape
-    keys = key_bkse.shape[2]
-    extra = -keys % KEY_MULTIPLE
-    if heads != key_bkse.shape[1]:
-        key_bkse, value_bkse = (t.repeat_interleave(heads // t.shape[1], dim=1) for t in (key_bkse, value_bkse))
-    if extra or attention_mask is not None:
-        bias = query_bhse.new_zeros(rows, 1, 1, keys) if attention_mask is None else attention_mask
-        bias = pad(bias, (0, extra), value=torch.finfo(bias.dtype).min)
-        bias = bias.expand(rows, heads, -1, -1).flatten(0, 1)
-    else:
-        bias = query_bhse.new_zeros(1, 1, 1)
-    query = query_bhse.reshape(rows * heads, queries, width)
-    key, value = (pad(t, (0, 0, 0, extra)).reshape(rows * heads, keys + extra, width) for t in (key_bkse, value_bkse))
-    scores = torch.baddbmm(bias, query, key.transpose(1, 2), alpha=width**-0.5 if scaling is None else scaling)
-    context = torch.bmm(torch.softmax(scores, dim=-1, out=scores), value)
-    return context.view(rows, heads, queries, width).transpose(1, 2).contiguous(), None
+def attend_sdpa(query_bshe: Tensor, key_bshe: Tensor, value_bshe: Tensor, seen: Tensor | None, longest: int) -> Tensor:
+    """Padded rows by torch's fused kernel: [B, S, H, E]."""
+    query, key, value = (tensor.transpose(1, 2) for tensor in (query_bshe, key_bshe, value_bshe))
+    return scaled_dot_product_attention(query, key, value, attn_mask=seen).transpose(1, 2)
 
 
-def _refuse_unknown(kwargs: dict[str, Any]) -> None:
-    unknown = [name for name in UNKNOWN if kwargs.get(name) is not None]
-    if unknown:
-        raise ValueError(f"attention of this kind knows no {', '.join(unknown)}: choose another implementation")
+def attend_padded(
+    query_bshe: Tensor, key_bske: Tensor, value_bske: Tensor, seen: Tensor | None, longest: int, scale: float = 0.0
+) -> Tensor:
+    """Padded rows by plain matrix products, faster in bfloat16 on a CPU than the fused kernel: [B, S, H, E].
 
-
-def no_mask(*args: Any, **kwargs: Any) -> None:
-    """The mask of packed attention: none, cu_seqlens say it all."""
-    return None
-
-
-def packed_attention(
-    module: torch.nn.Module,
-    query_1hte: Tensor,
-    key_1kte: Tensor,
-    value_1kte: Tensor,
-    attention_mask: Tensor | None,
-    scaling: float | None = None,
-    dropout: float = 0.0,
-    cu_seq_lens_q: Tensor | None = None,
-    max_length_q: int = 0,
-    sliding_window: int | None = None,
-    is_causal: bool | None = None,
-    **kwargs: Any,
-) -> tuple[Tensor, None]:
-    """Attention within each chunk of a packed row: [1, T, H, E].
-
-    ``cu_seq_lens_q`` is int32[chunks + 1]. A sliding window of w sees tokens less than w away. Keywords that would
-    change the result and are not known here raise ValueError.
+    ``seen`` may also differ by query: [B, 1, S, S].
     """
-    if cu_seq_lens_q is None or attention_mask is not None:
-        raise ValueError("packed attention was called without cu_seqlens, or with a mask")
-    _refuse_unknown(kwargs)
-    causal = getattr(module, "is_causal", False) if is_causal is None else is_causal
-    reach = -1 if sliding_window is None else sliding_window - 1
-    window = (reach, 0 if causal else reach)
-    attend = _varlen if query_1hte.is_cuda else _runs
-    query_the, key_tke, value_tke = (tensor[0].transpose(0, 1) for tensor in (query_1hte, key_1kte, value_1kte))
-    return attend(query_the, key_tke, value_tke, cu_seq_lens_q, max_length_q, scaling, window)[None], None
+    rows, queries, heads, width = query_bshe.shape
+    keys = key_bske.shape[1]
+    extra = -keys % KEY_MULTIPLE
+    if heads != key_bske.shape[2]:
+        key_bske, value_bske = (t.repeat_interleave(heads // t.shape[2], dim=2) for t in (key_bske, value_bske))
+    query = query_bshe.transpose(1, 2).reshape(rows * heads, queries, width)
+    key, value = (
+        pad(t.transpose(1, 2), (0, 0, 0, extra)).reshape(rows * heads, keys + extra, width)
+        for t in (key_bske, value_bske)
+    )
+    bias = _bias(query_bshe, seen, keys, extra)
+    scores = torch.baddbmm(bias, query, key.transpose(1, 2), alpha=scale or width**-0.5)
+    context = torch.bmm(torch.softmax(scores, dim=-1, out=scores), value)
+    return context.view(rows, heads, queries, width).transpose(1, 2).contiguous()
+
+
+def _bias(query_bshe: Tensor, seen: Tensor | None, keys: int, extra: int) -> Tensor:
+    """What is added to the scores of all rows and heads."""
+    rows, _, heads, _ = query_bshe.shape
+    if not extra and seen is None:
+        return query_bshe.new_zeros(1, 1, 1)
+    bias = query_bshe.new_zeros(rows, 1, 1, keys) if seen is None else seen
+    bias = pad(bias, (0, extra), value=torch.finfo(bias.dtype).min)
+    return bias.expand(rows, heads, -1, -1).flatten(0, 1)
+
+
+def attend_packed(
+    query_the: Tensor,
+    key_tke: Tensor,
+    value_tke: Tensor,
+    seen: Tensor | None,
+    longest: int,
+    scale: float | None = None,
+    window: Window = EVERYWHERE,
+) -> Tensor:
+    """Packed rows, each chunk by itself: [T, H, E]. ``seen`` is cu_seqlens, int32[chunks + 1].
+
+    ValueError without them: chunks laid end to end would silently attend to their neighbours.
+    """
+    if seen is None:
+        raise ValueError("packed attention was called without cu_seqlens")
+    attend = _varlen if query_the.is_cuda else _runs
+    return attend(query_the, key_tke, value_tke, seen, longest, scale, window)
 
 
 def _varlen(
-    query_the: Tensor, key_tke: Tensor, value_tke: Tensor, cu: Tensor, longest: int, scale: Any, window: tuple[int, int]
+    query_the: Tensor, key_tke: Tensor, value_tke: Tensor, cu: Tensor, longest: int, scale: float | None, window: Window
 ) -> Tensor:
     from torch.nn.attention.varlen import varlen_attn
 
@@ -130,7 +106,7 @@ def _varlen(
 
 
 def _runs(
-    query_the: Tensor, key_tke: Tensor, value_tke: Tensor, cu: Tensor, longest: int, scale: Any, window: tuple[int, int]
+    query_the: Tensor, key_tke: Tensor, value_tke: Tensor, cu: Tensor, longest: int, scale: float | None, window: Window
 ) -> Tensor:
     """The same without a kernel for it: runs of equally long neighbours go as one batch."""
     lengths = cu.diff().tolist()
@@ -147,7 +123,7 @@ def _runs(
     return torch.cat(results)
 
 
-def _window_mask(length: int, window: tuple[int, int], device: torch.device) -> Tensor | None:
+def _window_mask(length: int, window: Window, device: torch.device) -> Tensor | None:
     """bool[S, S], True where a query sees a key; None where all see all."""
     left, right = (length if side < 0 else side for side in window)
     if left >= length - 1 and right >= length - 1:

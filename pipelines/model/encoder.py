@@ -7,7 +7,7 @@ import time
 from collections import deque
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -15,26 +15,15 @@ import torch
 from torch import Tensor
 from torch.nn.functional import normalize
 
-from pipelines.model.attention import PACKED, PADDED
-from pipelines.model.device import DTYPES, Precision, pick_device, pick_lanes, pick_precision, pick_token_budget
+from pipelines.model.device import Precision, pick_device, pick_lanes, pick_precision, pick_token_budget
 from pipelines.model.folder import ModelFolder
 from pipelines.model.heads import load_heads
-from pipelines.model.network import (
-    Work,
-    can_pack,
-    first_position,
-    load_network,
-    run_packed,
-    run_padded,
-    set_attention,
-)
+from pipelines.model.loading import load_network
 from pipelines.model.pooling import pool
-from pipelines.model.prepack import can_prepack, prepack
 from pipelines.model.refusal import is_out_of_memory, reason, refusals
-from pipelines.spec import EmbedSpec, refuse
+from pipelines.spec import EmbedSpec
 from pipelines.text.pack import pack_batch, pad_batch, plan_batches
 
-Path = Literal["auto", "packed", "padded"]
 Rows = npt.NDArray[np.int64]
 
 
@@ -88,7 +77,7 @@ class Encoder:
         num_threads: int | str = "auto",
         token_budget: int | str = "auto",
         compile: bool = False,
-        path: Path = "auto",
+        path: str = "auto",
         attention: str = "auto",
     ) -> None:
         self._device = pick_device(device)
@@ -100,10 +89,12 @@ class Encoder:
         self.compiled = compile
         self._folder, self._spec, self._attention = folder, spec, attention
         self._token_budget = pick_token_budget(token_budget, self._device)
-        self._network = self._load(path)
+        self._network = load_network(
+            folder, spec, device=self._device, precision=self.precision,
+            path=path, attention=attention, compile=compile,
+        )  # fmt: skip
+        self.path = self._network.path
         self._heads = load_heads(folder, self._device)
-        self._pad_id = getattr(self._network.config, "pad_token_id", None) or 0
-        self._vocab_size = int(self._network.config.vocab_size)
 
     @classmethod
     def plain(cls, folder: ModelFolder, spec: EmbedSpec) -> Encoder:
@@ -121,27 +112,6 @@ class Encoder:
             path=self.path,
             attention=self._attention,
         )
-
-    def _load(self, path: Path) -> Any:
-        half = self.precision != "float32"
-        wish = ("packed" if self.device == "cuda" and half else "padded") if path == "auto" else path
-        dtype, trust = DTYPES[self.precision], self._spec.trust_remote_code
-        network = load_network(self._folder, dtype=dtype, device=self._device, trust_remote_code=trust)
-        packed = wish == "packed" and can_pack(network) and set_attention(network, PACKED)
-        if path == "packed" and not packed:
-            refuse(self._spec, "model", f"a {self._folder.model_type} network cannot run packed: choose path padded")
-        self.path: Literal["packed", "padded"] = "packed" if packed else "padded"
-        if not packed and self._attention != "auto":
-            set_attention(network, self._attention)
-        elif not packed and self.device == "cpu" and half:
-            set_attention(network, PADDED)
-        self._work = Work.of(network)
-        plain = self._attention != "auto" or self.compiled
-        if self.device == "cpu" and self.precision != "float16" and not plain and can_prepack():
-            prepack(network)
-        if self.compiled:
-            network.compile(dynamic=True)
-        return network
 
     def encode(self, values: npt.NDArray[np.int32], offsets: npt.NDArray[np.int64], prompt_length: int = 0) -> Encoded:
         """Vectors of n chunks, of which chunk i is ``values[offsets[i]:offsets[i + 1]]``.
@@ -166,9 +136,9 @@ class Encoder:
     def _job(self, values: npt.NDArray[np.int32], offsets: npt.NDArray[np.int64], prompt_length: int) -> _Job:
         lengths = np.diff(offsets).astype(np.int64)
         vectors_nd = torch.full((len(lengths), self.dim), torch.nan, device=self._device)
-        stats = EncodeStats(num_tokens=int(lengths.sum()), flops=self._work.useful_flops(lengths))
+        stats = EncodeStats(num_tokens=int(lengths.sum()), flops=self._network.work.useful_flops(lengths))
         left_out = 0 if self._folder.include_prompt else prompt_length
-        refused = refusals(values, offsets, self._vocab_size, self._folder.max_positions)
+        refused = refusals(values, offsets, self._network.vocab_size, self._folder.max_positions)
         return _Job(values, offsets, lengths, left_out, vectors_nd, refused, stats)
 
     def _plan(self, job: _Job, rows: Rows) -> list[Rows]:
@@ -226,7 +196,7 @@ class Encoder:
         """Raise the failure where a harmless chunk fails too: then no row is to blame."""
         offsets = np.array([0, 4])
         try:
-            self._forward(self._job(np.full(4, self._pad_id, np.int32), offsets, 0), np.array([0]))
+            self._forward(self._job(np.full(4, self._network.pad_id, np.int32), offsets, 0), np.array([0]))
         except Exception as error:
             raise failure from error
 
@@ -238,19 +208,25 @@ class Encoder:
         lengths_b, rows_b = self._tensor(job.lengths[rows]), self._tensor(rows)
         with self._lock:
             job.stats.convert_seconds += time.perf_counter() - started
-        run: Any = run_packed if self.path == "packed" else run_padded
-        hidden_td = run(self._network, *tensors, int(job.lengths[rows].max()))
+        hidden_td = self._run_network(tensors, int(job.lengths[rows].max()))
         vectors_bd = self._heads(pool(hidden_td, lengths_b, self._spec.pooling, job.prompt_length))[:, : self.dim]
         job.vectors_nd[rows_b] = normalize(vectors_bd, dim=-1) if self._spec.normalize else vectors_bd
         with self._lock:
             job.stats.num_computed_tokens += arrays[0].size
 
+    def _run_network(self, tensors: list[Tensor], longest: int) -> Tensor:
+        if self.path == "padded":
+            input_ids_bs, attention_mask_bs = tensors
+            return self._network.padded(input_ids_bs, attention_mask_bs)
+        input_ids_t, position_ids_t, cu_seqlens = tensors
+        return self._network.packed(input_ids_t, position_ids_t, cu_seqlens, longest)
+
     def _padded(self, job: _Job, rows: Rows) -> tuple[npt.NDArray[Any], ...]:
-        return pad_batch(job.values, job.offsets, rows, self._pad_id)
+        return pad_batch(job.values, job.offsets, rows, self._network.pad_id)
 
     def _packed(self, job: _Job, rows: Rows) -> tuple[npt.NDArray[Any], ...]:
         batch = pack_batch(job.values, job.offsets, rows)
-        return batch.input_ids, batch.position_ids + first_position(self._folder), batch.cu_seqlens
+        return batch.input_ids, batch.position_ids, batch.cu_seqlens
 
     def _tensor(self, array: npt.NDArray[Any]) -> Tensor:
         tensor = torch.from_numpy(array)

@@ -6,7 +6,10 @@ path runs them together, of very different lengths, so that packing, padding, pr
 
 from __future__ import annotations
 
+import hashlib
+import io
 from dataclasses import dataclass
+from importlib.metadata import version
 
 import numpy as np
 import numpy.typing as npt
@@ -37,6 +40,23 @@ class GateReference:
     """float32[n, dim]: vectors of the frozen texts by the plain path."""
 
     vectors: npt.NDArray[np.float32]
+
+    def to_bytes(self) -> bytes:
+        """The vectors as numpy's .npy file."""
+        file = io.BytesIO()
+        np.save(file, self.vectors)
+        return file.getvalue()
+
+    @classmethod
+    def from_bytes(cls, data: bytes) -> GateReference:
+        """The reference that ``to_bytes`` wrote."""
+        return cls(np.load(io.BytesIO(data), allow_pickle=False))
+
+
+def edition() -> str:
+    """What a reference depends on beside the model and the spec: the frozen texts, and who computes it."""
+    texts = hashlib.sha256("\0".join(TEXTS).encode()).hexdigest()
+    return " ".join([texts, *(f"{name} {version(name)}" for name in ("torch", "transformers"))])
 
 
 def tokenize_texts(tokenizer: DocumentTokenizer) -> TokenizedDocuments:

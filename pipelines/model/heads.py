@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from pathlib import Path
+from collections.abc import Callable
 
 import torch
 from torch import Tensor, nn
 
 from pipelines.errors import SpecError
 from pipelines.model.folder import Head, ModelFolder
+from pipelines.model.weights import read_weights
 
 
 def load_heads(folder: ModelFolder, device: torch.device) -> nn.Sequential:
@@ -67,18 +67,8 @@ def _activation(head: Head) -> nn.Module:
 
 
 def _with_weights(head: Head, module: nn.Module) -> nn.Module:
-    module.load_state_dict(_weights(head.path))
+    module.load_state_dict(read_weights(head.path))
     return module
-
-
-def _weights(path: Path) -> Mapping[str, Tensor]:
-    if (path / "model.safetensors").exists():
-        from safetensors.torch import load_file
-
-        return load_file(path / "model.safetensors")
-    if (path / "pytorch_model.bin").exists():
-        return torch.load(path / "pytorch_model.bin", map_location="cpu", weights_only=True)
-    raise SpecError(f"{path} has no model.safetensors: fetch the model again")
 
 
 _MAKERS: dict[str, Callable[[Head], nn.Module]] = {

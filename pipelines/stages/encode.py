@@ -13,12 +13,13 @@ import ray
 from ray.data import Dataset
 
 from pipelines.schema import CHUNK_FIELDS, flat, vectors_to_arrow
-from pipelines.spec import EmbedSpec, EncodePool
+from pipelines.spec import EmbedSpec, EncodePool, fingerprint
 from pipelines.stages.actors import ActorPool, on_slices
 from pipelines.stages.documents import DocumentColumns
 from pipelines.stages.recipe import Recipe
 from pipelines.stages.slicewise import ROW, Outcome, slicewise, without
 from pipelines.stages.tokenize import INPUT_IDS
+from pipelines.store.cache import kept
 
 if TYPE_CHECKING:
     from pipelines.model.encoder import Encoded, Encoder
@@ -101,9 +102,12 @@ def _facts(encoder: Encoder) -> dict[str, str]:
 
 
 def _reference_of(recipe: Recipe) -> GateReference:
-    from pipelines.model.gate import reference
+    """What the plain path gives. It is kept on this machine: computing it takes transformers, seconds to import."""
+    from pipelines.model.gate import GateReference, edition, reference
 
-    return reference(recipe.folder(), recipe.spec)
+    key = f"{edition()} {fingerprint(recipe.spec, recipe.model.hash)}"
+    data = kept("gates", key, lambda: reference(recipe.folder(), recipe.spec).to_bytes())
+    return GateReference.from_bytes(data)
 
 
 def _stats(encoded: Encoded, waited: float) -> dict[str, float]:

@@ -19,7 +19,8 @@ from filelock import FileLock
 from pipelines.errors import SpecError, StoreError
 from pipelines.spec import Storage
 from pipelines.store import hub
-from pipelines.store.digests import cache_folder, file_digest
+from pipelines.store.cache import cache_folder
+from pipelines.store.digests import file_digest
 from pipelines.store.location import locate
 from pipelines.store.model_files import LocalFolder, loaded_files, model_hash
 from pipelines.store.remote_folder import RemoteFolder

@@ -21,6 +21,8 @@ SMALL: dict[str, Any] = {
 FAMILIES: dict[str, dict[str, Any]] = {
     "Bert": SMALL,
     "Roberta": SMALL | {"bos_token_id": 2, "eos_token_id": 3},
+    "XLMRoberta": SMALL | {"bos_token_id": 2, "eos_token_id": 3},
+    "Camembert": SMALL | {"bos_token_id": 2, "eos_token_id": 3},
     "ModernBert": SMALL | {"local_attention": 8, "cls_token_id": 2, "sep_token_id": 3, "global_attn_every_n_layers": 2},
     "MPNet": SMALL | {"bos_token_id": 2, "eos_token_id": 3},
     "GPT2": {"vocab_size": len(VOCABULARY), "n_embd": 32, "n_layer": 2, "n_head": 4, "n_positions": 80,

@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 import torch
 
-import pipelines.model.encoder as encoder_module
 from pipelines.errors import SpecError
 from pipelines.model.encoder import Encoder
 from pipelines.model.folder import ModelFolder, read_folder, resolve
@@ -99,16 +98,18 @@ def test_no_chunks(make_folder: Callable[..., Path]) -> None:
 def broken(make_folder: Callable[..., Path], monkeypatch: pytest.MonkeyPatch) -> Callable[..., Encoder]:
     """A function that makes an encoder whose forward pass first calls ``spoil`` with the batch's input_ids."""
     folder = read_folder(make_folder())
-    run = encoder_module.run_padded
 
     def make(spoil: Callable[[torch.Tensor], torch.Tensor | None], token_budget: int = 4096) -> Encoder:
-        def spoiled(network: Any, input_ids_bs: torch.Tensor, *others: Any) -> torch.Tensor:
+        encoder = Encoder(folder, spec_for(folder), token_budget=token_budget)
+        run = encoder._network.padded
+
+        def spoiled(input_ids_bs: torch.Tensor, attention_mask_bs: torch.Tensor) -> torch.Tensor:
             factor = spoil(input_ids_bs)
-            hidden_td = run(network, input_ids_bs, *others)
+            hidden_td = run(input_ids_bs, attention_mask_bs)
             return hidden_td if factor is None else hidden_td * factor
 
-        monkeypatch.setattr(encoder_module, "run_padded", spoiled)
-        return Encoder(folder, spec_for(folder), token_budget=token_budget)
+        monkeypatch.setattr(encoder._network, "padded", spoiled)
+        return encoder
 
     return make
 

@@ -5,11 +5,10 @@ import numpy as np
 import pytest
 import torch
 
-import pipelines.model.encoder as encoder_module
 from pipelines.errors import GateError
 from pipelines.model.encoder import Encoder
 from pipelines.model.folder import ModelFolder
-from pipelines.model.gate import GateReference, check, reference
+from pipelines.model.gate import GateReference, check, edition, reference
 from pipelines.model.tokenizer import DocumentTokenizer
 from tests.model.conftest import spec_for
 
@@ -36,36 +35,39 @@ def test_honest_encoders_pass(
 def test_wrong_cu_seqlens_are_refused_as_packing(
     minilm: ModelFolder, truth: GateReference, tokenizer: DocumentTokenizer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    run = encoder_module.run_packed
+    encoder = Encoder(minilm, spec_for(minilm), path="packed")
+    run = encoder._network.packed
 
-    def one_long_chunk(
-        network: Any, ids: torch.Tensor, positions: torch.Tensor, cu: torch.Tensor, longest: int
-    ) -> torch.Tensor:
-        return run(network, ids, positions, cu[[0, -1]], len(ids))
+    def one_long_chunk(ids: torch.Tensor, positions: torch.Tensor, cu: torch.Tensor, longest: int) -> torch.Tensor:
+        return run(ids, positions, cu[[0, -1]], len(ids))
 
-    monkeypatch.setattr(encoder_module, "run_packed", one_long_chunk)
+    monkeypatch.setattr(encoder._network, "packed", one_long_chunk)
     with pytest.raises(GateError, match="packing makes vectors"):
-        check(Encoder(minilm, spec_for(minilm), path="packed"), tokenizer, truth)
+        check(encoder, tokenizer, truth)
 
 
 def test_a_mask_that_is_forgotten_is_refused_as_padding(
     minilm: ModelFolder, truth: GateReference, tokenizer: DocumentTokenizer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def unmasked(network: Any, ids: torch.Tensor, mask: torch.Tensor, longest: int) -> torch.Tensor:
-        return network(input_ids=ids, attention_mask=torch.ones_like(mask)).last_hidden_state[mask.bool()]
+    encoder = Encoder(minilm, spec_for(minilm), path="padded")
+    run = encoder._network.padded
 
-    monkeypatch.setattr(encoder_module, "run_padded", unmasked)
+    def unmasked(ids: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+        return run(ids, torch.ones_like(mask))[mask.bool().flatten()]
+
+    monkeypatch.setattr(encoder._network, "padded", unmasked)
     with pytest.raises(GateError, match="padding makes vectors"):
-        check(Encoder(minilm, spec_for(minilm), path="padded"), tokenizer, truth)
+        check(encoder, tokenizer, truth)
 
 
 def test_a_network_that_was_cast_is_refused_as_precision(
     minilm: ModelFolder, truth: GateReference, tokenizer: DocumentTokenizer
 ) -> None:
     encoder = Encoder(minilm, spec_for(minilm, precision="bfloat16"))
-    weight = encoder._network.encoder.layer[2].output.LayerNorm.weight
+    network: Any = encoder._network
+    weight = network.layers[2].norm.weight
     weight.data = (weight.data * 1e4).to(torch.float8_e5m2).to(torch.bfloat16) / 1e4
-    encoder._network.embeddings.word_embeddings.weight.data[::2] = 0
+    network.words[::2] = 0
     with pytest.raises(GateError, match="precision bfloat16 makes vectors"):
         check(encoder, tokenizer, truth)
 
@@ -83,7 +85,7 @@ def test_a_compiled_network_that_differs_is_refused_as_compilation(
     minilm: ModelFolder, truth: GateReference, tokenizer: DocumentTokenizer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def miscompile(network: Any, **options: Any) -> None:
-        network.embeddings.LayerNorm.eps = 0.5
+        network.norm.eps = 0.5
 
     monkeypatch.setattr(torch.nn.Module, "compile", miscompile)
     with pytest.raises(GateError, match=r"compilation makes vectors.*set compile to false"):
@@ -94,6 +96,18 @@ def test_vectors_that_are_not_finite_are_refused(
     minilm: ModelFolder, truth: GateReference, tokenizer: DocumentTokenizer
 ) -> None:
     encoder = Encoder(minilm, spec_for(minilm))
-    encoder._network.embeddings.LayerNorm.weight.data.fill_(np.nan)
+    network: Any = encoder._network
+    network.norm.weight.data.fill_(np.nan)
     with pytest.raises(GateError):
         check(encoder, tokenizer, truth)
+
+
+def test_a_reference_is_kept_as_bytes(truth: GateReference) -> None:
+    again = GateReference.from_bytes(truth.to_bytes())
+    assert again.vectors.dtype == np.float32
+    np.testing.assert_array_equal(again.vectors, truth.vectors)
+
+
+def test_the_edition_names_who_computes() -> None:
+    assert f"torch {torch.__version__}" in edition()
+    assert "transformers 5." in edition()

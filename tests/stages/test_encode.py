@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -16,7 +17,7 @@ from pipelines.run.local import Encoder
 from pipelines.schema import SliceHeader, fold, ragged, unfold, vectors_to_numpy
 from pipelines.spec import EmbedSpec, EncodePool
 from pipelines.stages.documents import TEXT, DocumentColumns
-from pipelines.stages.encode import ChunkEncoder, _device, part_columns
+from pipelines.stages.encode import ChunkEncoder, _device, _reference_of, part_columns
 from pipelines.stages.recipe import Recipe
 from pipelines.stages.slicewise import ROW
 from pipelines.stages.tokenize import ChunkTokenizer
@@ -57,8 +58,6 @@ def test_a_chunk_that_fails_takes_its_document_along(spec: EmbedSpec) -> None:
 
 
 def test_float16_is_rounded_once(spec: EmbedSpec) -> None:
-    from dataclasses import replace
-
     recipe = Recipe.of(replace(spec, output_dtype="float16"))
     rows = ChunkEncoder(recipe, ON_CPU)(ChunkTokenizer(recipe)(pa.table({"text": TEXTS})))
     assert rows["embedding"].type == pa.list_(pa.float16(), 32)
@@ -70,6 +69,19 @@ def test_the_gate_is_held_before_the_first_slice(spec: EmbedSpec, ray_session: N
     wrong = GateReference(np.ones((8, 32), np.float32))
     with pytest.raises(GateError, match="agree with the plain float32 path to"):
         ChunkEncoder(Recipe.of(spec), ON_CPU, gate=ray.put(wrong))
+
+
+def test_the_reference_of_the_gate_is_computed_once_a_machine(
+    spec: EmbedSpec, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MANTA_CACHE", str(tmp_path))
+    recipe = Recipe.of(spec)
+    first = _reference_of(recipe).vectors
+    with monkeypatch.context() as patch:
+        patch.setattr("pipelines.model.gate.reference", lambda *_: pytest.fail("it was computed again"))
+        np.testing.assert_array_equal(_reference_of(recipe).vectors, first)
+    cut = _reference_of(Recipe.of(replace(spec, dim=8))).vectors  # another spec, another reference
+    assert (cut.shape, first.shape) == ((8, 8), (8, 32))
 
 
 def test_the_actors_serve_an_ordinary_dataset(spec: EmbedSpec, ray_session: None) -> None:

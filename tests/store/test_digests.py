@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from pipelines.store import digests
-from pipelines.store.digests import cache_folder, file_digest, remembered
+from pipelines.store.digests import file_digest, remembered
 
 ONE, TWO = hashlib.sha256(b"one").hexdigest(), hashlib.sha256(b"two").hexdigest()
 
@@ -23,36 +23,10 @@ def records(cache: Path) -> list[Path]:
     return sorted((cache / "digests").glob("*")) if cache.exists() else []
 
 
-def test_the_cache_folder_is_that_of_the_environment(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    assert cache_folder() == cache
-    monkeypatch.delenv("MANTA_CACHE")
-    assert cache_folder() == Path.home() / ".cache" / "manta"
-
-
 def test_a_digest_is_computed_once() -> None:
     assert remembered("key", lambda: ONE) == ONE
     assert remembered("key", lambda: TWO) == ONE
     assert remembered("another key", lambda: TWO) == TWO
-
-
-@pytest.mark.parametrize("damage", [b"", b"{", b"[]", b'{"sha256": 5}', b'{"sha256": "abc"}', b"\xff\xfe"])
-def test_a_damaged_record_counts_as_none(cache: Path, damage: bytes) -> None:
-    remembered("key", lambda: ONE)
-    records(cache)[0].write_bytes(damage)
-    assert remembered("key", lambda: TWO) == TWO
-    assert remembered("key", lambda: ONE) == TWO
-
-
-def test_nothing_is_left_beside_the_records(cache: Path) -> None:
-    remembered("key", lambda: ONE)
-    assert len(records(cache)) == 1
-
-
-def test_a_cache_that_cannot_be_written_is_done_without(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    (tmp_path / "file").write_text("")
-    monkeypatch.setenv("MANTA_CACHE", str(tmp_path / "file"))
-    assert remembered("key", lambda: ONE) == ONE
-    assert remembered("key", lambda: TWO) == TWO
 
 
 def test_a_file_that_is_settled_is_read_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

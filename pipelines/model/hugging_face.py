@@ -1,0 +1,156 @@
+"""A folder's network as transformers builds it, from local files alone: every family, and the plain path."""
+
+from __future__ import annotations
+
+import inspect
+from dataclasses import dataclass
+from pickle import UnpicklingError
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from pipelines.errors import SpecError
+from pipelines.model.folder import ModelFolder
+from pipelines.model.network import Path, Work, first_position
+from pipelines.model.prepack import can_prepack, prepack
+from pipelines.model.registry import PACKED, PADDED, register
+
+ENCODER_HALVES = {
+    "t5": "T5EncoderModel",
+    "mt5": "MT5EncoderModel",
+    "umt5": "UMT5EncoderModel",
+    "longt5": "LongT5EncoderModel",
+}
+"""Models with a decoder, of which the encoder alone is loaded."""
+
+
+@dataclass(frozen=True)
+class HuggingFaceNetwork:
+    """A ``pipelines.model.network.Network`` around a module of transformers."""
+
+    module: Any
+    path: Path
+    first_position: int
+    work: Work
+
+    @property
+    def pad_id(self) -> int:
+        """Token id of the padding."""
+        return getattr(self.module.config, "pad_token_id", None) or 0
+
+    @property
+    def vocab_size(self) -> int:
+        """Token ids that the network knows."""
+        return int(self.module.config.vocab_size)
+
+    def padded(self, input_ids_bs: Tensor, attention_mask_bs: Tensor) -> Tensor:
+        """See ``Network``."""
+        found = self.module(input_ids=input_ids_bs, attention_mask=attention_mask_bs, return_dict=True)
+        hidden_td: Tensor = found.last_hidden_state[attention_mask_bs.bool()]
+        return hidden_td
+
+    def packed(self, input_ids_t: Tensor, position_ids_t: Tensor, cu_seqlens: Tensor, max_seqlen: int) -> Tensor:
+        """See ``Network``."""
+        found = self.module(
+            input_ids=input_ids_t[None], position_ids=(position_ids_t + self.first_position)[None], return_dict=True,
+            cu_seq_lens_q=cu_seqlens, cu_seq_lens_k=cu_seqlens, max_length_q=max_seqlen, max_length_k=max_seqlen,
+        )  # fmt: skip
+        hidden_td: Tensor = found.last_hidden_state[0]
+        return hidden_td
+
+
+def load_hugging_face(
+    folder: ModelFolder,
+    *,
+    dtype: torch.dtype,
+    device: torch.device,
+    packed: bool = False,
+    attention: str = "auto",
+    compile: bool = False,
+    trust_remote_code: bool = False,
+) -> HuggingFaceNetwork:
+    """The network for inference, packed where that is asked for and it can, else padded.
+
+    ``attention`` is a name in transformers' registry; auto: the fastest that the network takes. SpecError as
+    ``load_module``.
+    """
+    module: Any = load_module(folder, dtype=dtype, device=device, trust_remote_code=trust_remote_code)
+    packs = packed and can_pack(module) and set_attention(module, PACKED)
+    if not packs and attention != "auto":
+        set_attention(module, attention)
+    elif not packs and device.type == "cpu" and dtype != torch.float32:
+        set_attention(module, PADDED)
+    tables = [child.weight for child in module.modules() if isinstance(child, nn.Embedding)]
+    work = Work.of(module.parameters(), tables, module.config.hidden_size * module.config.num_hidden_layers)
+    plain = attention != "auto" or compile
+    if device.type == "cpu" and dtype != torch.float16 and not plain and can_prepack():
+        prepack(module)
+    if compile:
+        module.compile(dynamic=True)
+    return HuggingFaceNetwork(module, "packed" if packs else "padded", first_position(folder), work)
+
+
+def load_module(
+    folder: ModelFolder, *, dtype: torch.dtype, device: torch.device, trust_remote_code: bool = False
+) -> nn.Module:
+    """The network in inference mode, with the attention that transformers prefers for it.
+
+    Weights come from safetensors, or from .bin files through weights_only loading. SpecError where the folder cannot
+    be loaded, or lacks weights that the network needs.
+    """
+    import transformers
+
+    transformers.utils.logging.disable_progress_bar()
+    maker: Any = getattr(transformers, ENCODER_HALVES.get(folder.model_type, "AutoModel"))
+    try:
+        module, info = maker.from_pretrained(
+            folder.network_path,
+            config=_config(folder, trust_remote_code),
+            dtype=dtype,
+            local_files_only=True,
+            trust_remote_code=trust_remote_code,
+            output_loading_info=True,
+        )
+    except (OSError, ValueError, ImportError, UnpicklingError) as error:
+        raise SpecError(f"{folder.network_path} does not load: {error}") from error
+    missing = [name for name in info["missing_keys"] if "pooler" not in name]
+    if missing:
+        raise SpecError(
+            f"{folder.network_path} lacks {len(missing)} weights such as {missing[0]}: fetch the model again"
+        )
+    return module.to(device).eval().requires_grad_(False)
+
+
+def _config(folder: ModelFolder, trust_remote_code: bool) -> Any:
+    from transformers import AutoConfig
+
+    if "model_type" not in folder.config:
+        return AutoConfig.for_model(folder.model_type, **folder.config)
+    return AutoConfig.from_pretrained(folder.network_path, local_files_only=True, trust_remote_code=trust_remote_code)
+
+
+def set_attention(module: Any, attention: str) -> bool:
+    """Use this attention of transformers' registry; False, and nothing changed, where the network cannot.
+
+    Ours is for networks that ask the registry, and for no variant of attention that it does not know.
+    """
+    register()
+    ours = attention in (PACKED, PADDED)
+    capped = any("softcap" in name and value for name, value in module.config.to_dict().items())
+    if (ours and (capped or not module._supports_attention_backend)) or not module._can_set_attn_implementation():
+        return False
+    module.set_attn_implementation(attention)
+    return True
+
+
+def can_pack(module: Any) -> bool:
+    """Whether the network takes the positions that chunks end to end need, and has heads the kernel knows.
+
+    Absolute and rotary positions can be given, relative ones cannot; the kernel takes multiples of 8 up to 256.
+    """
+    config = module.config.to_dict()
+    relative = any(value for name, value in config.items() if name.startswith("relative_attention"))
+    width = config.get("head_dim") or module.config.hidden_size // module.config.num_attention_heads
+    takes_positions = "position_ids" in inspect.signature(module.forward).parameters
+    return takes_positions and not relative and width % 8 == 0 and width <= 256

@@ -1,0 +1,46 @@
+"""The network of a folder: our own where it is BERT's, transformers' where not."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+
+from pipelines.model.bert import is_bert, load_bert
+from pipelines.model.device import DTYPES, Precision
+from pipelines.model.folder import ModelFolder
+from pipelines.model.network import Network
+from pipelines.spec import EmbedSpec, refuse
+
+
+def load_network(
+    folder: ModelFolder,
+    spec: EmbedSpec,
+    *,
+    device: torch.device,
+    precision: Precision,
+    path: str = "auto",
+    attention: str = "auto",
+    compile: bool = False,
+) -> Network:
+    """The network on its device, for inference.
+
+    ``path`` auto is packed on CUDA in half precision where the network can, else padded. ``attention`` names one of
+    transformers', whose network it then is. SpecError where the folder does not load or can't run as asked.
+    """
+    packed = path == "packed" or (path == "auto" and device.type == "cuda" and precision != "float32")
+    how: dict[str, Any] = {"dtype": DTYPES[precision], "device": device, "packed": packed, "compile": compile}
+    network = _load_bert(folder, attention, how) or _load_hugging_face(folder, attention, how, spec.trust_remote_code)
+    if path == "packed" and network.path != "packed":
+        refuse(spec, "model", f"a {folder.model_type} network cannot run packed: choose path padded")
+    return network
+
+
+def _load_bert(folder: ModelFolder, attention: str, how: dict[str, Any]) -> Network | None:
+    return load_bert(folder, **how) if attention == "auto" and is_bert(folder) else None
+
+
+def _load_hugging_face(folder: ModelFolder, attention: str, how: dict[str, Any], trust: bool) -> Network:
+    from pipelines.model.hugging_face import load_hugging_face  # seconds, which BERT needs not
+
+    return load_hugging_face(folder, **how, attention=attention, trust_remote_code=trust)
