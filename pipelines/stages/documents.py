@@ -17,6 +17,7 @@ from pipelines.errors import ShardError
 from pipelines.schema import DeadLetter
 from pipelines.spec import EmbedSpec
 from pipelines.stages.slicewise import ROW
+from pipelines.store.columns import is_text, no_utf8
 from pipelines.store.shards import Shard
 
 TEXT = "_text"
@@ -104,7 +105,7 @@ def check_shard(schema: pa.Schema, columns: DocumentColumns) -> None:
         if name not in schema.names:
             raise ShardError(f"has no column {name!r} (its columns: {', '.join(schema.names)})")
     for name in columns.texts:
-        if not _is_text(kind := _plain(schema.field(name).type)) and not pa.types.is_null(kind):
+        if not is_text(kind := _plain(schema.field(name).type)) and not pa.types.is_null(kind):
             raise ShardError(f"column {name!r} is {schema.field(name).type}: text must be string or large_string")
     if columns.id and not _is_id(kind := _plain(schema.field(columns.id).type)) and not pa.types.is_null(kind):
         raise ShardError(f"column {columns.id!r} is {kind}: an id must be an integer, a string or binary")
@@ -119,12 +120,15 @@ def documents_of(
     texts = joined(table, columns.texts, columns.separator)
     passed = {name: _cast(table[name], kind, name) for name, kind in columns.passthrough.items()}
     documents = pa.table({ROW: rows, columns.id_name: ids, TEXT: texts, **passed})
-    no_id, no_text, odd_id = pc.is_null(ids), pc.is_null(texts), pa.array(_is_no_utf8(ids))
-    letters = _dead(rows, no_id, "the id is null")
-    letters += _dead(rows, odd_id, "the id is not valid UTF-8")
-    no_id = pc.or_(no_id, odd_id)
-    letters += _dead(rows, pc.and_not(no_text, no_id), "the text is null")
-    documents = documents.filter(pc.invert(pc.or_(no_id, no_text)))
+    faults = {"the id is null": pc.is_null(ids), "the id is not valid UTF-8": pa.array(no_utf8(ids))}
+    faults |= {f"column {name!r} is not valid UTF-8": pa.array(no_utf8(column)) for name, column in passed.items()}
+    faults |= {"the text is null": pc.is_null(texts)}  # one that is no UTF-8 is left to the tokenizer
+    letters: list[DeadLetter] = []
+    sound = pa.array(np.ones(table.num_rows, bool))
+    for reason, mask in faults.items():
+        letters += _dead(rows, pc.and_(mask, sound), reason)
+        sound = pc.and_not(sound, mask)
+    documents = documents.filter(sound)
     repeated = documents.num_rows - pc.count_distinct(documents[columns.id_name]).as_py()
     return documents, letters, {"repeated_ids": repeated}
 
@@ -152,7 +156,7 @@ def _cast(column: pa.ChunkedArray, kind: pa.DataType, name: str) -> pa.ChunkedAr
     try:
         cast = column.cast(kind)
         # Arrow takes "007" for 7 and rounds floats: what is cast back must be what was there.
-        if _is_text(kind) or pa.types.is_null(column.type) or _equal(cast.cast(column.type), column):
+        if is_text(kind) or pa.types.is_null(column.type) or _equal(cast.cast(column.type), column):
             return cast
     except (pa.ArrowInvalid, pa.ArrowNotImplementedError):
         pass  # refused below, without Arrow's words: they hold values
@@ -168,21 +172,6 @@ def _equal(back: pa.ChunkedArray, column: pa.ChunkedArray) -> bool:
     return bool(back.equals(column))
 
 
-def _is_no_utf8(ids: pa.Array | pa.ChunkedArray) -> np.ndarray:
-    """Which ids of a string type are no text, bool[n]: readers would refuse the part for one of them."""
-    if not _is_text(ids.type) or _decodes(ids):
-        return np.zeros(len(ids), bool)
-    return np.array([not _decodes(ids.slice(row, 1)) for row in range(len(ids))])
-
-
-def _decodes(strings: pa.Array | pa.ChunkedArray) -> bool:
-    try:
-        strings.cast(pa.large_binary()).cast(pa.large_string())
-    except pa.ArrowInvalid:
-        return False
-    return True
-
-
 def _dead(rows: pa.Array, mask: pa.Array | pa.ChunkedArray, reason: str) -> list[DeadLetter]:
     return [DeadLetter(row=row, stage="read", reason=reason) for row in rows.filter(mask).to_pylist()]
 
@@ -192,10 +181,6 @@ def _plain(kind: pa.DataType) -> pa.DataType:
     return kind.value_type if pa.types.is_dictionary(kind) else kind
 
 
-def _is_text(kind: pa.DataType) -> bool:
-    return pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_string_view(kind)
-
-
 def _is_id(kind: pa.DataType) -> bool:
     binary = pa.types.is_binary(kind) or pa.types.is_large_binary(kind) or pa.types.is_fixed_size_binary(kind)
-    return pa.types.is_integer(kind) or _is_text(kind) or binary or pa.types.is_binary_view(kind)
+    return pa.types.is_integer(kind) or is_text(kind) or binary or pa.types.is_binary_view(kind)

@@ -1,10 +1,15 @@
-"""Columns as shards have them, made plain, and how many bytes each row of them holds."""
+"""Columns as shards have them, made plain; how many bytes each row of them holds, and which hold odd text."""
 
 from __future__ import annotations
+
+from collections.abc import Callable
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
+
+Count = Callable[[pa.Array], np.ndarray]
+"""From an array of plain values to a number for each, int64[n]."""
 
 
 def plain_type(kind: pa.DataType) -> pa.DataType:
@@ -49,22 +54,46 @@ def row_bytes(batch: pa.RecordBatch) -> np.ndarray:
     """
     sizes = np.zeros(batch.num_rows, np.int64)
     for column in batch.columns:
-        sizes += _value_bytes(column)
+        sizes += _sums(column, _bytes_of)
     return sizes
+
+
+def no_utf8(column: pa.Array | pa.ChunkedArray) -> np.ndarray:
+    """Which values hold text that is no UTF-8, at any depth, bool[n]: other readers refuse a whole file for one."""
+    if not _holds_text(column.type):
+        return np.zeros(len(column), bool)
+    chunks = column.chunks if isinstance(column, pa.ChunkedArray) else [column]
+    return np.concatenate([np.zeros(0, bool), *(_sums(chunk, _odd_texts) > 0 for chunk in chunks)])
+
+
+def is_text(kind: pa.DataType) -> bool:
+    """Whether values of the type are strings, of whichever length and layout."""
+    return pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_string_view(kind)
 
 
 def _plain_field(field: pa.Field) -> pa.Field:
     return pa.field(field.name, plain_type(field.type), field.nullable)
 
 
-def _value_bytes(array: pa.Array) -> np.ndarray:
+def _holds_text(kind: pa.DataType) -> bool:
+    return is_text(kind) or any(_holds_text(kind.field(i).type) for i in range(kind.num_fields))
+
+
+def _sums(array: pa.Array, count: Count) -> np.ndarray:
+    """For each value the sum of what ``count`` says of the plain values that it is made of, int64[n]."""
     kind = array.type
     if pa.types.is_struct(kind):
-        return _mask(array, sum((_value_bytes(child) for child in array.flatten()), np.zeros(len(array), np.int64)))
+        children = (_sums(child, count) for child in array.flatten())
+        return _mask(array, sum(children, np.zeros(len(array), np.int64)))
     if pa.types.is_fixed_size_list(kind):
-        return _mask(array, _fixed_list_bytes(array))
+        return _mask(array, _sums_of_fixed_lists(array, count))
     if pa.types.is_list(kind) or pa.types.is_large_list(kind) or pa.types.is_map(kind):
-        return _mask(array, _list_bytes(array))
+        return _mask(array, _sums_of_lists(array, count))
+    return count(array)
+
+
+def _bytes_of(array: pa.Array) -> np.ndarray:
+    kind = array.type
     if pa.types.is_null(kind):
         return np.zeros(len(array), np.int64)
     if pa.types.is_boolean(kind):
@@ -74,25 +103,39 @@ def _value_bytes(array: pa.Array) -> np.ndarray:
     return pc.fill_null(pc.binary_length(array).cast(pa.int64()), 0).to_numpy(zero_copy_only=False)
 
 
-def _mask(array: pa.Array, sizes: np.ndarray) -> np.ndarray:
-    return np.where(array.is_valid().to_numpy(zero_copy_only=False), sizes, 0) if array.null_count else sizes
+def _odd_texts(array: pa.Array) -> np.ndarray:
+    if not is_text(array.type) or _is_utf8(array):
+        return np.zeros(len(array), np.int64)
+    return np.array([not _is_utf8(array.slice(place, 1)) for place in range(len(array))], np.int64)
 
 
-def _list_bytes(array: pa.Array) -> np.ndarray:
+def _is_utf8(strings: pa.Array) -> bool:
+    try:
+        strings.validate(full=True)
+    except pa.ArrowInvalid:
+        return False
+    return True
+
+
+def _mask(array: pa.Array, sums: np.ndarray) -> np.ndarray:
+    return np.where(array.is_valid().to_numpy(zero_copy_only=False), sums, 0) if array.null_count else sums
+
+
+def _sums_of_lists(array: pa.Array, count: Count) -> np.ndarray:
     offsets = array.offsets.to_numpy(zero_copy_only=False).astype(np.int64)
-    children = _children(array)
+    children = _sums_of_children(array, count)
     before = np.concatenate([np.zeros(1, np.int64), np.cumsum(children)])
     return before[offsets[1:]] - before[offsets[:-1]]
 
 
-def _children(array: pa.Array) -> np.ndarray:
-    """Bytes of each child value of a list or map, also of those that the offsets pass over."""
+def _sums_of_children(array: pa.Array, count: Count) -> np.ndarray:
+    """Sums of each child value of a list or map, also of those that the offsets pass over."""
     if pa.types.is_map(array.type):
-        return _value_bytes(array.keys) + _value_bytes(array.items)
-    return _value_bytes(array.values)
+        return _sums(array.keys, count) + _sums(array.items, count)
+    return _sums(array.values, count)
 
 
-def _fixed_list_bytes(array: pa.Array) -> np.ndarray:
+def _sums_of_fixed_lists(array: pa.Array, count: Count) -> np.ndarray:
     size = array.type.list_size
     values = array.values.slice(array.offset * size, len(array) * size)
-    return _value_bytes(values).reshape(len(array), size).sum(axis=1) if size else np.zeros(len(array), np.int64)
+    return _sums(values, count).reshape(len(array), size).sum(axis=1) if size else np.zeros(len(array), np.int64)

@@ -10,6 +10,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
+import duckdb
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -372,6 +373,18 @@ def test_several_texts_passed_columns_and_made_ids(tmp_path: Path, spec: EmbedSp
     ]
     expected = Encoder(spec).encode(["the king of bread", "wind"])
     np.testing.assert_allclose([one["embedding"], two["embedding"]], expected, atol=1e-6)
+
+
+def test_a_passed_text_that_is_no_utf8_costs_its_row_and_not_the_part(tmp_path: Path, spec: EmbedSpec) -> None:
+    names = pa.array([b"one", b"latin-1 caf\xe9", b"three", None], pa.binary())
+    unchecked = pa.Array.from_buffers(pa.string(), 4, names.buffers())
+    write_shard(tmp_path / "corpus/a.parquet", 4, name=unchecked)
+    report = run(replace(spec, passthrough=["name"]), tmp_path, max_dead_letters=1)
+    assert (report.exit_code, report.documents, report.rows, report.num_dead_letters) == (0, 4, 3, 1)
+    found = duckdb.sql(f"select id, name from '{tmp_path}/vectors/parts/*/*.parquet' order by id").fetchall()
+    assert found == [(0, "one"), (2, "three"), (3, None)]
+    (letter,) = read_dead_letters(locate(str(tmp_path / "vectors")), parts(tmp_path / "vectors")).to_pylist()
+    assert (letter["row"], letter["reason"]) == (1, "column 'name' is not valid UTF-8")
 
 
 def test_chunks_are_the_vectors_of_their_windows(tmp_path: Path, spec: EmbedSpec) -> None:

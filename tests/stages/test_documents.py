@@ -120,6 +120,30 @@ def test_an_id_that_is_no_utf8_is_a_dead_letter_and_such_a_text_is_left_to_its_t
     assert documents[TEXT].cast(pa.large_binary()).to_pylist() == [b"x", b"\xff"]
 
 
+def test_a_passed_column_that_is_no_utf8_is_a_dead_letter_that_names_the_column():
+    tags = pa.ListArray.from_arrays(pa.array([0, 1, 1, 2, 2], pa.int32()), no_utf8(b"fine", b"secret \xff"))
+    table = pa.table(
+        {"text": ["a", "b", "c", None], "by": no_utf8(b"x", b"secret \xe9", b"\xff", b"\xff"), "tags": tags}
+    )
+    columns = columns_for(spec(passthrough=["by", "tags"]), table.schema)
+    documents, letters, _ = documents_of(table, 20, SHARD, columns)
+    assert documents.drop_columns([ROW, TEXT]).to_pylist() == [{"id": "a/b.parquet:20", "by": "x", "tags": ["fine"]}]
+    assert letters == [
+        DeadLetter(row=row, stage="read", reason="column 'by' is not valid UTF-8") for row in (21, 22, 23)
+    ]
+    only_tags = columns_for(spec(passthrough=["tags"]), table.schema)
+    assert [(letter.row, letter.reason) for letter in documents_of(table, 20, SHARD, only_tags)[1]] == [
+        (22, "column 'tags' is not valid UTF-8"),
+        (23, "the text is null"),
+    ]
+
+
+def test_a_passed_column_of_bytes_may_hold_any():
+    table = pa.table({"text": ["a"], "raw": pa.array([b"\xff"])})
+    documents, letters, _ = documents_of(table, 0, SHARD, columns_for(spec(passthrough=["raw"]), table.schema))
+    assert (documents["raw"].to_pylist(), letters) == ([b"\xff"], [])
+
+
 @pytest.mark.parametrize(
     ("kind", "values", "fits"),
     [

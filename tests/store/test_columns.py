@@ -1,11 +1,11 @@
-"""Bytes of rows are a function of the values; types are made plain at any depth."""
+"""Bytes of rows are a function of the values; types are made plain, and odd text is found, at any depth."""
 
 from __future__ import annotations
 
 import pyarrow as pa
 import pytest
 
-from pipelines.store.columns import plain, plain_schema, plain_type, row_bytes
+from pipelines.store.columns import no_utf8, plain, plain_schema, plain_type, row_bytes
 
 TEXT = ["a", None, "", "été", "😀"]
 LISTS = [[1, 2], None, [], [None], [3]]
@@ -65,6 +65,40 @@ def test_a_row_has_the_same_bytes_in_any_batch(values: list[object], kind: pa.Da
 def test_what_a_null_hides_does_not_count() -> None:
     hidden = pa.ListArray.from_arrays(pa.array([0, 3, 4]), pa.array([1, 2, 3, 4]), mask=pa.array([True, False]))
     assert row_bytes(pa.record_batch([hidden], ["c"])).tolist() == [0, 8]
+
+
+def odd(*texts: bytes | None) -> pa.Array:
+    """Strings that nobody checked."""
+    return pa.Array.from_buffers(pa.string(), len(texts), pa.array(texts, pa.binary()).buffers())
+
+
+TEXTS = odd(b"a", b"\xff", None, b"\xed\xa0\x80", "é".encode(), b"latin-1 caf\xe9")
+OFFSETS = pa.array([0, 2, 2, 3, 5, 6], pa.int32())  # [a \xff] [] [null] [\xed.. é] [latin-1]
+
+
+@pytest.mark.parametrize(
+    ("column", "expected"),
+    [
+        (TEXTS, [0, 1, 0, 1, 0, 1]),
+        (TEXTS.cast(pa.large_string()), [0, 1, 0, 1, 0, 1]),
+        (TEXTS.slice(1, 2), [1, 0]),
+        (pa.chunked_array([TEXTS.slice(0, 1), TEXTS.slice(3)]), [0, 1, 0, 1]),
+        (pa.chunked_array([], pa.string()), []),
+        (pa.array([b"\xff"], pa.binary()), [0]),
+        (pa.array([1, None]), [0, 0]),
+        (pa.nulls(2), [0, 0]),
+        (pa.ListArray.from_arrays(OFFSETS, TEXTS), [1, 0, 0, 1, 1]),
+        (pa.ListArray.from_arrays(OFFSETS, TEXTS).slice(1, 3), [0, 0, 1]),
+        (pa.LargeListArray.from_arrays(pa.array([0, 1, 3]), TEXTS), [0, 1]),
+        (pa.FixedSizeListArray.from_arrays(TEXTS, 2), [1, 1, 1]),
+        (pa.MapArray.from_arrays(OFFSETS, pa.array(["k"] * 6), TEXTS).slice(2), [0, 1, 1]),
+        (pa.StructArray.from_arrays([pa.array(range(6)), TEXTS], ["n", "s"]).slice(2), [0, 1, 0, 1]),
+        (pa.array([[[1]], []], pa.list_(pa.list_(pa.float32()))), [0, 0]),
+    ],
+    ids=lambda value: str(getattr(value, "type", "")),
+)
+def test_values_that_hold_text_which_is_no_utf8(column: pa.Array | pa.ChunkedArray, expected: list[int]) -> None:
+    assert no_utf8(column).tolist() == [bool(is_odd) for is_odd in expected]
 
 
 def test_columns_add_up() -> None:
