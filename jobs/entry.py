@@ -20,6 +20,7 @@ import jsonargparse
 
 from pipelines import errors
 from pipelines.errors import Interrupted, MantaError, SpecError
+from pipelines.spec import Storage
 
 if TYPE_CHECKING:
     from pipelines.run.report import Report
@@ -104,6 +105,8 @@ def parse(job: Callable[..., int], argv: Sequence[str] | None = None) -> dict[st
     parser = parser_of(job)
     config = parser.parse_args(argv)
     arguments = parser.instantiate(config).as_dict()
+    if isinstance(storage := arguments.get("storage"), Storage):
+        arguments["storage"] = storage.settled(os.environ)
     return {name: value for name, value in arguments.items() if name in inspect.signature(job).parameters}
 
 

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import asdict, dataclass, field, fields
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, fields, replace
 from typing import Any, Literal
 
 from pipelines.errors import SpecError
@@ -164,6 +165,15 @@ class Storage:
     """Region (otherwise AWS_REGION, AWS_DEFAULT_REGION)."""
     profile: str = ""
     """Profile of ~/.aws (otherwise AWS_PROFILE)."""
+
+    def settled(self, environment: Mapping[str, str]) -> Storage:
+        """The same server named outright, so that it is also that of processes on nodes with other environments.
+
+        Profile and credentials are each node's own.
+        """
+        endpoint = environment.get("AWS_ENDPOINT_URL_S3") or environment.get("AWS_ENDPOINT_URL") or ""
+        region = environment.get("AWS_REGION") or environment.get("AWS_DEFAULT_REGION") or ""
+        return replace(self, endpoint=self.endpoint or endpoint, region=self.region or region)
 
 
 def canonical(spec: object) -> dict[str, Any]:

@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from pipelines.errors import SpecError
-from pipelines.spec import EmbedSpec, EncodePool, Slicing, TokenizePool, canonical, differences, fingerprint
+from pipelines.spec import EmbedSpec, EncodePool, Slicing, Storage, TokenizePool, canonical, differences, fingerprint
 
 WRONG = [
     (EmbedSpec, {"model": ""}, "model is ''"),
@@ -61,3 +61,12 @@ def test_differences_name_both_values():
 def test_text_columns_are_a_list():
     assert EmbedSpec(model="m").texts == ["text"]
     assert EmbedSpec(model="m", text=["title", "body"]).texts == ["title", "body"]
+
+
+def test_storage_takes_the_environment_where_it_says_nothing_itself():
+    environment = {"AWS_ENDPOINT_URL": "http://a", "AWS_ENDPOINT_URL_S3": "http://b", "AWS_DEFAULT_REGION": "c",
+                   "AWS_PROFILE": "d", "AWS_SECRET_ACCESS_KEY": "e"}  # fmt: skip
+    assert Storage().settled(environment) == Storage(endpoint="http://b", region="c")
+    assert Storage(endpoint="http://f", region="g").settled(environment) == Storage(endpoint="http://f", region="g")
+    assert Storage(profile="h").settled({"AWS_REGION": "i"}) == Storage(region="i", profile="h")
+    assert Storage().settled({}) == Storage()

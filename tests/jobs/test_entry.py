@@ -11,7 +11,7 @@ import yaml
 
 from jobs import entry
 from pipelines.errors import GateError, Interrupted, LeaseError, SpecError, StoreError
-from pipelines.spec import EmbedSpec, EncodePool
+from pipelines.spec import EmbedSpec, EncodePool, Storage
 
 NO_POOL = EncodePool()
 
@@ -50,6 +50,20 @@ def test_a_config_file_is_overridden_by_flags(tmp_path):
     path.write_text(yaml.safe_dump({"documents": "here", "spec": {"model": "m", "dim": 7}, "again": True}))
     arguments = entry.parse(job, ["--config", str(path), "--spec.dim", "9"])
     assert (arguments["documents"], arguments["spec"].dim, arguments["again"]) == ("here", 9, True)
+
+
+def test_workers_are_told_the_server_that_the_environment_names(monkeypatch):
+    def reading(storage: Storage = Storage()) -> int:
+        """Read.
+
+        Args:
+            storage: How s3:// is reached.
+        """
+        return 0
+
+    monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:9")
+    found = entry.parse(reading, ["--storage.region", "r"])
+    assert found == {"storage": Storage(endpoint="http://127.0.0.1:9", region="r")}
 
 
 def test_print_config_can_be_read_again(tmp_path, capsys):
