@@ -3,23 +3,26 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from fsspec.utils import glob_translate
 
 from pipelines.errors import ShardError, SpecError
 from pipelines.run.order import Order
-from pipelines.spec import EmbedSpec, Slicing, fingerprint
+from pipelines.spec import EmbedSpec, Slicing, Storage, fingerprint
 from pipelines.stages.documents import DocumentColumns, columns_for
 from pipelines.stages.recipe import Recipe
 from pipelines.store.location import Location, locate
 from pipelines.store.output import OutputSpec, claim, expand, read_spec
 from pipelines.store.parts import part_key
-from pipelines.store.shards import MAGIC, Shard, list_shards, read_footer
+from pipelines.store.shards import MAGIC, Footer, Shard, list_shards, read_footers
 
 BYTES_A_TOKEN = 2
 """Least bytes of text a token is reckoned with where a part's size is estimated: long chunks of dense scripts."""
+
+AT_A_TIME = 64
+"""Footers read at once in search of a shard that can be used."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -100,12 +103,32 @@ def would_list(root: str, path: str) -> bool:
 def _first_columns(order: Order, spec: EmbedSpec, shards: Sequence[Shard]) -> DocumentColumns:
     """The columns as the first shard has them that can be read and has them all."""
     first: ShardError | None = None
-    for shard in shards:
+    for shard, footer in _footers(shards, order.storage):
         try:
-            return columns_for(spec, read_footer(shard, order.storage).schema)
+            return _columns_of(shard, footer, spec)
         except ShardError as error:
-            first = first or ShardError(f"{shard.name} {error}")
-    raise SpecError(f"none of the {len(shards)} shards can be used; the first: {first}") from first
+            first = first or error
+    raise SpecError(
+        f"none of the {len(shards)} shards can be used; the first: {first}; "
+        "check --documents, and the columns that --spec.text, --spec.id and --spec.passthrough name"
+    ) from first
+
+
+def _footers(shards: Sequence[Shard], storage: Storage) -> Iterator[tuple[Shard, Footer | ShardError]]:
+    """Footers in the shards' order: the first alone, which mostly will do, and then many at a time."""
+    for start, stop in [(0, 1), *((start, start + AT_A_TIME) for start in range(1, len(shards), AT_A_TIME))]:
+        found = read_footers(shards[start:stop], storage, AT_A_TIME)
+        for shard in shards[start:stop]:
+            yield shard, found[shard.shard_id]
+
+
+def _columns_of(shard: Shard, footer: Footer | ShardError, spec: EmbedSpec) -> DocumentColumns:
+    if isinstance(footer, ShardError):
+        raise footer
+    try:
+        return columns_for(spec, footer.schema)
+    except ShardError as error:
+        raise ShardError(f"{shard.name} {error}") from error
 
 
 def _slicing(slicing: Slicing, spec: EmbedSpec) -> Slicing:

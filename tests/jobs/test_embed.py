@@ -171,6 +171,7 @@ def test_one_query_is_a_vector_on_stdout(tiny_model: Path, capsys: pytest.Captur
         ("other", "python -m jobs.convert --source"),
         ("corpus/*.nothing", "there is no Parquet file in"),
         ("corpus", "is among the documents"),
+        ("broken", "none of the 2 shards can be used; the first: a.parquet can't be read as Parquet"),
     ],
 )
 def test_a_wrong_request_is_refused_in_one_line_and_nothing_made(
@@ -179,6 +180,9 @@ def test_a_wrong_request_is_refused_in_one_line_and_nothing_made(
     (tmp_path / "empty").mkdir()
     (tmp_path / "other").mkdir()
     (tmp_path / "other/a.jsonl").write_text("{}")
+    (tmp_path / "broken").mkdir()
+    (tmp_path / "broken/a.parquet").write_bytes(b"PAR1")
+    write_shard(tmp_path / "broken/b.parquet", text=[None] * 10, id=[None] * 10)
     write_shard(tmp_path / "corpus/a.parquet")
     output = tmp_path / ("corpus/vectors" if documents == "corpus" else "vectors")
     with pytest.raises(SpecError) as refused:

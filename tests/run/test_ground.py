@@ -48,10 +48,42 @@ def test_the_first_shard_that_has_the_columns_gives_their_types(tmp_path: Path, 
     assert stand(tmp_path, spec).columns.id_type == pa.string()
 
 
-def test_a_corpus_without_a_usable_shard_is_refused_and_no_output_made(tmp_path: Path, spec: EmbedSpec) -> None:
-    write_shard(tmp_path / "corpus/a.parquet")
-    with pytest.raises(SpecError, match=r"none of the 1 shards can be used; the first: a.parquet has no column 'body'"):
-        stand(tmp_path, EmbedSpec(model=spec.model, text="body"))
+def test_a_usable_shard_is_found_behind_many_that_are_not(
+    tmp_path: Path, spec: EmbedSpec, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("pipelines.run.ground.AT_A_TIME", 2)
+    for number in range(6):
+        write_shard(tmp_path / f"corpus/{number}.parquet", text=pa.array([1] * 10))
+    write_shard(tmp_path / "corpus/6.parquet", id=pa.array(range(10), pa.int16()))
+    write_shard(tmp_path / "corpus/7.parquet", id=pa.array(range(10), pa.int32()))
+    assert stand(tmp_path, spec).columns.id_type == pa.int16()
+
+
+@pytest.mark.parametrize(
+    ("text", "first", "reason"),
+    [
+        ("body", None, "a.parquet has no column 'body' (its columns: id, text, year)"),
+        ("year", None, "a.parquet column 'year' is int64: text must be string or large_string"),
+        ("body", b"no Parquet", "a.parquet can't be read as Parquet: "),
+        ("body", b"", "a.parquet can't be read as Parquet: "),
+    ],
+    ids=["misspelt", "of another type", "no Parquet", "empty"],
+)
+def test_a_corpus_without_a_usable_shard_is_refused_in_a_line_and_nothing_written(
+    tmp_path: Path, spec: EmbedSpec, text: str, first: bytes | None, reason: str
+) -> None:
+    for name in "abc":
+        write_shard(tmp_path / f"corpus/{name}.parquet")
+    if first is not None:
+        (tmp_path / "corpus/a.parquet").write_bytes(first)
+    before = listing(tmp_path)
+    with pytest.raises(SpecError) as refused:
+        stand(tmp_path, EmbedSpec(model=spec.model, text=text))
+    line = str(refused.value)
+    assert line.startswith(f"none of the 3 shards can be used; the first: {reason}")
+    assert line.endswith("; check --documents, and the columns that --spec.text, --spec.id and --spec.passthrough name")
+    assert "\n" not in line
+    assert listing(tmp_path) == before
     assert not (tmp_path / "vectors").exists()
 
 

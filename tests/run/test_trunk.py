@@ -309,6 +309,25 @@ def test_bad_shards_are_set_aside_by_name_once_for_each_version(
     assert run(spec, folder).exit_code == 0
 
 
+@pytest.mark.parametrize("old", ["stay", "leave"])
+def test_new_shards_that_are_all_bad_are_set_aside_where_there_is_an_output(
+    again: Path, spec: EmbedSpec, old: str
+) -> None:
+    before = parts(again / "vectors")
+    if old == "leave":  # of today's corpus no shard can be used
+        shutil.rmtree(again / "corpus")
+    write_shard(again / "corpus/x.parquet", 5, text=pa.array([1] * 5))
+    (again / "corpus/y.parquet").write_bytes(b"no Parquet")
+    report = run(spec, again)
+    assert (report.exit_code, report.documents) == (3, 0)
+    assert report.corpus.set_aside["x.parquet"] == "column 'text' is int64: text must be string or large_string"
+    assert report.corpus.set_aside["y.parquet"].startswith("y.parquet can't be read as Parquet")
+    assert parts(again / "vectors") == before
+    assert agrees(again)
+    second = run(spec, again)
+    assert (second.exit_code, second.corpus.set_aside, second.corpus.set_aside_before) == (0, {}, 2)
+
+
 def test_no_text_is_told(odd: tuple[Path, Any]) -> None:
     folder, report = odd
     assert hostile.leaks(folder / "vectors") == []
