@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import multiprocessing
 import os
 import resource
+import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -19,6 +23,7 @@ from pipelines.store.location import locate
 
 ROOT = Path(__file__).resolve().parents[2]
 KEY = "parts/a/0-1.parquet"
+NOBODY = 65534
 
 
 def files(folder: Path) -> list[str]:
@@ -153,13 +158,45 @@ def test_an_output_must_be_a_folder_that_can_be_written(tmp_path: Path) -> None:
         locate(str(tmp_path / "file" / "x")).check_output()
 
 
-@pytest.mark.skipif(os.geteuid() == 0, reason="root may do everything")
-def test_permissions(tmp_path: Path) -> None:
-    tmp_path.chmod(0o500)
-    try:
-        with pytest.raises(SpecError, match="may not write"):
-            locate(str(tmp_path / "x")).check_output()
+def as_nobody(work: Callable[[], None]) -> None:
+    """Do this in a process of a user who is not root, to whom everything is allowed."""
+
+    def drop_and_work() -> None:
+        if os.geteuid() == 0:
+            os.setgroups([])
+            os.setgid(NOBODY)
+            os.setuid(NOBODY)
+        work()
+
+    child = multiprocessing.get_context("fork").Process(target=drop_and_work)
+    child.start()
+    child.join()
+    assert child.exitcode == 0
+
+
+@pytest.fixture
+def closed() -> Iterator[Path]:
+    """A folder that everybody may read and nobody may write, without folders above it that are closed as well."""
+    folder = Path(tempfile.mkdtemp())
+    folder.chmod(0o555)
+    yield folder
+    folder.chmod(0o700)
+    shutil.rmtree(folder)
+
+
+def test_a_folder_that_may_not_be_written_is_refused_before_the_run(closed: Path) -> None:
+    def refused() -> None:
+        for output in (closed, closed / "x"):
+            with pytest.raises(SpecError, match="may not write"):
+                locate(str(output)).check_output()
+
+    as_nobody(refused)
+
+
+def test_a_folder_that_may_not_be_written_any_more_stops_the_run(closed: Path) -> None:
+    def stopped() -> None:
         with pytest.raises(StoreError, match="this user may not"):
-            locate(str(tmp_path)).put("a", b"")
-    finally:
-        tmp_path.chmod(0o700)
+            locate(str(closed)).put("a", b"")
+
+    as_nobody(stopped)
+    assert list(closed.iterdir()) == []

@@ -11,7 +11,7 @@ import pytest
 
 from pipelines.errors import ShardError, SpecError, StoreError
 from pipelines.spec import Storage
-from pipelines.store.location import Location
+from pipelines.store.location import Location, locate
 from pipelines.store.shards import Footer, Shard, list_shards, open_shard, read_footer, read_footers
 
 TABLE = pa.table({"id": [1, 2, 3], "text": ["a", "b", "c"]})
@@ -185,12 +185,9 @@ def test_footers_of_many_shards_and_what_is_wrong_with_some(output: Location) ->
 
 
 def test_a_failure_of_the_world_while_footers_are_read_is_no_fault_of_a_shard(
-    output: Location, monkeypatch: pytest.MonkeyPatch
+    bucket: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    if output.is_local:
-        pytest.skip("a disk does not go away")
-    corpus(output, "a.parquet")
-    [shard] = list_shards(output.uri)
+    [shard] = list_shards(corpus(locate(f"s3://{bucket}/wrong-secret"), "a.parquet").uri)
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "wrong")
     with pytest.raises(StoreError, match="access is denied"):
         read_footers([shard], Storage())
