@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from types import FrameType
 from typing import TYPE_CHECKING, Any, NoReturn
 
+import docstring_parser
 import jsonargparse
 
 from pipelines import errors
@@ -133,8 +134,9 @@ def parser_of(job: Callable[..., int]) -> jsonargparse.ArgumentParser:
     parser.add_argument("--config", action="config", help="YAML file of flags; flags on the command line win")
     switches = [p.name for p in inspect.signature(job).parameters.values() if p.default is False]
     parser.add_function_arguments(job, as_group=False, skip=set(switches))
+    told = {argument.arg_name: argument.description for argument in docstring_parser.parse(job.__doc__ or "").params}
     for name in switches:
-        parser.add_argument(f"--{name}", action="store_true")
+        parser.add_argument(f"--{name}", action="store_true", help=told.get(name))
     return parser
 
 

@@ -34,8 +34,11 @@ def _at_least(owner: object, name: str, least: float) -> None:
 
 
 @dataclass(frozen=True, kw_only=True)
-class EmbedSpec:
-    """What decides an embedding. "auto" means: as the model's own folder says."""
+class DocumentSpec:
+    """What every spec over documents has: the model, the columns it reads, and how it reads them.
+
+    "auto" means: as the model's own folder says.
+    """
 
     model: str
     """Model reference: a local folder, a URI, a hub id (NAME or NAME@REVISION) or package:NAME/FOLDER."""
@@ -46,25 +49,17 @@ class EmbedSpec:
     id: str = "id"
     """Id column. Where the corpus has no column "id", ids are "<path under the corpus>:<row>"."""
     passthrough: list[str] = field(default_factory=list)
-    """Columns carried unchanged from the corpus to the vectors."""
+    """Columns carried unchanged from the corpus to the output."""
     prompt: str = "auto"
     """Text put before each document; auto: the model's document prompt, "": none."""
     max_seqlen: int | Auto = "auto"
     """Most tokens of a chunk, special tokens included."""
     overlong: Literal["truncate", "chunk"] = "truncate"
-    """What becomes of a document longer than max_seqlen: its beginning, or one vector a chunk."""
+    """What becomes of a document longer than max_seqlen: its beginning, or one row a chunk."""
     stride: int = 0
     """Tokens that neighbouring chunks share (overlong=chunk)."""
-    pooling: str = "auto"
-    """cls, mean, max, mean_sqrt_len, weighted_mean or last_token; several joined by + are concatenated."""
-    normalize: bool | Auto = "auto"
-    """Scale each vector to length 1."""
-    dim: int | Auto = "auto"
-    """Keep the first dim numbers (Matryoshka), renormalized if normalize."""
     precision: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
-    """Precision of the network; auto: bfloat16 where the processor has it. Pooling is always in float32."""
-    output_dtype: Literal["float32", "float16"] = "float32"
-    """Type of the numbers written."""
+    """Precision of the network; auto: bfloat16 where the processor has it. What follows it is always in float32."""
     trust_remote_code: bool = False
     """Run Python code that the model folder carries. Only for folders whose code you have read."""
 
@@ -76,14 +71,11 @@ class EmbedSpec:
         if not self.id:
             refuse(self, "id", "name a column; where the corpus has no column 'id', ids are made from path and row")
         _at_least(self, "max_seqlen", 3)
-        _at_least(self, "dim", 1)
         _at_least(self, "stride", 0)
         if self.stride and self.overlong != "chunk":
             refuse(self, "stride", "only chunks have a stride: set overlong to chunk")
         if self.stride and self.max_seqlen != "auto" and self.stride > self.max_seqlen - 3:
             refuse(self, "stride", f"write less than max_seqlen ({self.max_seqlen}) minus its special tokens")
-        if self.pooling != "auto" and not set(self.pooling.split("+")) <= set(POOLINGS):
-            refuse(self, "pooling", f"write auto or one of {', '.join(POOLINGS)} (several joined by +)")
         if len({self.id, *self.passthrough}) <= len(self.passthrough):
             refuse(self, "passthrough", "name each column once, and the id column not at all: it is carried anyway")
         if RESERVED & {self.id, *self.passthrough}:
@@ -94,6 +86,26 @@ class EmbedSpec:
     def texts(self) -> list[str]:
         """The text columns, as a list also where there is one."""
         return [self.text] if isinstance(self.text, str) else list(self.text)
+
+
+@dataclass(frozen=True, kw_only=True)
+class EmbedSpec(DocumentSpec):
+    """What decides an embedding. "auto" means: as the model's own folder says."""
+
+    pooling: str = "auto"
+    """cls, mean, max, mean_sqrt_len, weighted_mean or last_token; several joined by + are concatenated."""
+    normalize: bool | Auto = "auto"
+    """Scale each vector to length 1."""
+    dim: int | Auto = "auto"
+    """Keep the first dim numbers (Matryoshka), renormalized if normalize."""
+    output_dtype: Literal["float32", "float16"] = "float32"
+    """Type of the numbers written."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        _at_least(self, "dim", 1)
+        if self.pooling != "auto" and not set(self.pooling.split("+")) <= set(POOLINGS):
+            refuse(self, "pooling", f"write auto or one of {', '.join(POOLINGS)} (several joined by +)")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -20,7 +20,7 @@ from tokenizers.normalizers import Sequence as Normalizers
 
 from pipelines.errors import SpecError
 from pipelines.model.folder import ModelFolder
-from pipelines.spec import EmbedSpec, refuse
+from pipelines.spec import DocumentSpec, refuse
 from pipelines.text.chunk import windows
 
 Ids = npt.NDArray[np.int32]
@@ -58,7 +58,7 @@ class DocumentTokenizer:
     ``spec`` is resolved. SpecError where the folder has no tokenizer, or where prompt and special tokens leave no room.
     """
 
-    def __init__(self, folder: ModelFolder, spec: EmbedSpec) -> None:
+    def __init__(self, folder: ModelFolder, spec: DocumentSpec) -> None:
         os.environ["TOKENIZERS_PARALLELISM"] = "false"  # one actor a core beats many threads in one
         self._spec = spec
         self._tokenizer = _load(folder, spec)
@@ -124,7 +124,7 @@ class DocumentTokenizer:
         raise SpecError("the tokenizer changes a text's own tokens when it adds special ones: choose another model")
 
 
-def _load(folder: ModelFolder, spec: EmbedSpec) -> Tokenizer:
+def _load(folder: ModelFolder, spec: DocumentSpec) -> Tokenizer:
     path = folder.network_path / "tokenizer.json"
     tokenizer = Tokenizer.from_file(str(path)) if path.exists() else _convert(folder, spec)
     tokenizer.no_truncation()
@@ -135,7 +135,7 @@ def _load(folder: ModelFolder, spec: EmbedSpec) -> Tokenizer:
     return tokenizer
 
 
-def _convert(folder: ModelFolder, spec: EmbedSpec) -> Tokenizer:
+def _convert(folder: ModelFolder, spec: DocumentSpec) -> Tokenizer:
     """The tokenizer that transformers makes from older files (vocab.txt, sentencepiece)."""
     from transformers import AutoTokenizer
 

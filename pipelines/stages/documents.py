@@ -15,7 +15,7 @@ import pyarrow.ipc
 
 from pipelines.errors import ShardError
 from pipelines.schema import DeadLetter
-from pipelines.spec import EmbedSpec
+from pipelines.spec import DocumentSpec
 from pipelines.stages.slicewise import ROW
 from pipelines.store.columns import is_text, no_utf8
 from pipelines.store.shards import Shard
@@ -72,7 +72,7 @@ class DocumentColumns:
         )
 
 
-def columns_for(spec: EmbedSpec, schema: pa.Schema) -> DocumentColumns:
+def columns_for(spec: DocumentSpec, schema: pa.Schema) -> DocumentColumns:
     """The columns that a spec asks for, typed as the corpus' first shard has them; ShardError where they don't fit."""
     present = spec.id in schema.names
     if not present and spec.id != "id":

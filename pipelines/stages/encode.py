@@ -15,6 +15,7 @@ from ray.data import Dataset
 from pipelines.schema import CHUNK_FIELDS, flat, vectors_to_arrow
 from pipelines.spec import EmbedSpec, EncodePool, fingerprint
 from pipelines.stages.actors import ActorPool, on_slices
+from pipelines.stages.attempts import Attempts
 from pipelines.stages.documents import DocumentColumns
 from pipelines.stages.recipe import Recipe
 from pipelines.stages.slicewise import ROW, Outcome, slicewise, without
@@ -40,7 +41,7 @@ def encode(chunks: Dataset, recipe: Recipe, gpu: EncodePool, pool: ActorPool, *,
         "token_budget": gpu.token_budget,
         "compile": gpu.compile,
     }
-    return on_slices(chunks, ChunkEncoder, pool, recipe=recipe, settings=settings, gate=gate)
+    return on_slices(chunks, ChunkEncoder, pool, recipe=recipe, settings=settings, gate=gate, attempts=Attempts())
 
 
 def part_columns(columns: DocumentColumns, spec: EmbedSpec) -> list[str]:
@@ -59,7 +60,11 @@ class ChunkEncoder:
     """Actor that encodes slices of chunks, or any table with a column ``input_ids``. It passes the gate first."""
 
     def __init__(
-        self, recipe: Recipe, settings: dict[str, Any] | None = None, gate: ray.ObjectRef | None = None
+        self,
+        recipe: Recipe,
+        settings: dict[str, Any] | None = None,
+        gate: ray.ObjectRef | None = None,
+        attempts: Attempts | None = None,
     ) -> None:
         from pipelines.model.encoder import Encoder
         from pipelines.model.gate import check
@@ -72,17 +77,18 @@ class ChunkEncoder:
         self._prompt_tokens = tokenizer.prompt_length
         check(self._encoder, tokenizer, ray.get(gate) if gate else _reference_of(recipe))
         self._facts = _facts(self._encoder)
+        self._attempts = attempts
         self._idle_since = time.perf_counter()
 
     def __call__(self, batch: pa.Table) -> pa.Table:
         """A slice of chunks becomes a slice of vectors; a plain table likewise."""
-        waited = time.perf_counter() - self._idle_since
+        waited = {"encode_wait_seconds": time.perf_counter() - self._idle_since}
         try:
-            return slicewise(batch, "encode", lambda chunks: self._encode(chunks, waited))
+            return slicewise(batch, "encode", self._encode, self._attempts, waited)
         finally:
             self._idle_since = time.perf_counter()
 
-    def _encode(self, chunks: pa.Table, waited: float) -> Outcome:
+    def _encode(self, chunks: pa.Table) -> Outcome:
         values, offsets = flat(chunks[INPUT_IDS])
         encoded = self._encoder.encode(values, offsets, self._prompt_tokens)
         rows = chunks[ROW].to_numpy()
@@ -90,7 +96,7 @@ class ChunkEncoder:
         vectors = vectors_to_arrow(encoded.vectors, self._dtype)
         table = chunks.drop_columns([INPUT_IDS]).append_column(EMBEDDING, vectors)
         table = without(table, list(failures))
-        return Outcome(table=table, failures=failures, stats=_stats(encoded, waited), facts=self._facts)
+        return Outcome(table=table, failures=failures, stats=_stats(encoded), facts=self._facts)
 
 
 def _facts(encoder: Encoder) -> dict[str, str]:
@@ -110,10 +116,9 @@ def _reference_of(recipe: Recipe) -> GateReference:
     return GateReference.from_bytes(data)
 
 
-def _stats(encoded: Encoded, waited: float) -> dict[str, float]:
+def _stats(encoded: Encoded) -> dict[str, float]:
     stats = encoded.stats
     return {
-        "encode_wait_seconds": waited,
         "encode_compute_seconds": stats.compute_seconds,
         "encode_convert_seconds": stats.convert_seconds,
         "encode_tokens": stats.num_tokens,

@@ -9,6 +9,7 @@ from ray.data import Dataset
 from pipelines.model.tokenizer import DocumentTokenizer, TokenizedDocuments
 from pipelines.schema import CHUNK_FIELDS, ragged
 from pipelines.stages.actors import ActorPool, on_slices
+from pipelines.stages.attempts import Attempts
 from pipelines.stages.documents import TEXT, joined
 from pipelines.stages.recipe import Recipe
 from pipelines.stages.slicewise import ROW, Outcome, slicewise, without
@@ -21,19 +22,20 @@ def tokenize(documents: Dataset, recipe: Recipe, pool: ActorPool) -> Dataset:
 
     With overlong=chunk a document becomes as many rows as it has chunks, with chunk_index, char_start and char_end.
     """
-    return on_slices(documents, ChunkTokenizer, pool, recipe=recipe)
+    return on_slices(documents, ChunkTokenizer, pool, recipe=recipe, attempts=Attempts())
 
 
 class ChunkTokenizer:
     """Actor that tokenizes slices, or any table that has the spec's text columns."""
 
-    def __init__(self, recipe: Recipe) -> None:
+    def __init__(self, recipe: Recipe, attempts: Attempts | None = None) -> None:
         self._spec = recipe.spec
+        self._attempts = attempts
         self._tokenizer = DocumentTokenizer(recipe.folder(), recipe.spec)
 
     def __call__(self, batch: pa.Table) -> pa.Table:
         """A slice of documents becomes a slice of chunks; a plain table likewise."""
-        return slicewise(batch, "tokenize", self._tokenize)
+        return slicewise(batch, "tokenize", self._tokenize, self._attempts)
 
     def _tokenize(self, documents: pa.Table) -> Outcome:
         if TEXT not in documents.column_names:
