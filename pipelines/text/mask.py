@@ -41,9 +41,7 @@ def mask_copies(
     for neighbours in one word. ``stride`` n masks every n-th token (or word) in one copy, so that a chunk has n copies
     in place of one for each: faster, but a token's context has holes, and scores fall as n gets small; 0: one at once.
     """
-    copies = [
-        _of_chunk(scorable[a:b], words[a:b], unit, stride) for a, b in zip(offsets[:-1], offsets[1:], strict=True)
-    ]
+    copies = [_of_chunk(scorable[a:b], words[a:b], unit, stride) for a, b in itertools.pairwise(offsets)]
     counts = [len(sizes) for sizes, _, _ in copies]
     sizes = _joined([sizes for sizes, _, _ in copies], np.int64)
     return MaskedCopies(
