@@ -9,6 +9,7 @@ Chunks are flat: ``values`` holds all token ids, ``offsets`` where each chunk be
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import dataclass
 from typing import Any, Literal
 
