@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tempfile
 from dataclasses import replace
 from pathlib import Path
 
@@ -16,11 +17,13 @@ from pipelines.model.gate import GateReference
 from pipelines.run.local import Encoder
 from pipelines.schema import SliceHeader, fold, ragged, unfold, vectors_to_numpy
 from pipelines.spec import EmbedSpec, EncodePool
+from pipelines.stages.attempts import Attempts
 from pipelines.stages.documents import TEXT, DocumentColumns
 from pipelines.stages.encode import ChunkEncoder, _device, _reference_of, part_columns
 from pipelines.stages.recipe import Recipe
-from pipelines.stages.slicewise import ROW
+from pipelines.stages.slicewise import ROW, without
 from pipelines.stages.tokenize import ChunkTokenizer
+from tests.children import die
 from tests.tiny import VOCABULARY, sentence
 
 TEXTS = [sentence(n, 1 + n % 25) for n in range(40)]
@@ -55,6 +58,28 @@ def test_a_chunk_that_fails_takes_its_document_along(spec: EmbedSpec) -> None:
     assert np.isfinite(vectors_to_numpy(rows["embedding"])).all()
     assert [(letter.row, letter.stage) for letter in head.dead_letters] == [(11, "encode"), (13, "encode")]
     assert all("outside the model's vocabulary" in letter.reason for letter in head.dead_letters)
+
+
+def test_one_document_at_a_time_is_the_same(spec: EmbedSpec, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    recipe, attempts = Recipe.of(replace(spec, overlong="chunk", max_seqlen=12)), Attempts()
+    header = SliceHeader(shard="a", shard_id="b", first_row=7, num_documents=40)
+    documents = fold(pa.table({ROW: range(7, 47), "id": range(40), TEXT: TEXTS}), header)
+    chunks = ChunkTokenizer(recipe)(documents)
+    encoder = ChunkEncoder(recipe, ON_CPU, attempts=attempts)
+    plain, head = unfold(encoder(chunks))
+    assert plain.num_rows > 40
+    for rows in ((), (), (9, 12)):
+        die(attempts, "encode", header, *rows)
+    alone, its_head = unfold(encoder(chunks))
+    expected = without(plain, [12])
+    assert alone.drop_columns(["embedding"]).equals(expected.drop_columns(["embedding"]))
+    vectors = vectors_to_numpy(alone["embedding"])
+    np.testing.assert_allclose(vectors, vectors_to_numpy(expected["embedding"]), atol=1e-6)
+    assert [(letter.row, letter.stage) for letter in its_head.dead_letters] == [(12, "encode")]
+    assert its_head.facts == head.facts
+    assert its_head.stats["encode_tokens"] == expected["num_tokens"].to_numpy().sum()
+    assert its_head.stats["encode_wait_seconds"] > 0
 
 
 def test_float16_is_rounded_once(spec: EmbedSpec) -> None:

@@ -1,5 +1,6 @@
 """Documents to chunks: one actor on slices and on plain tables, nothing in dead letters but rows and reasons."""
 
+import tempfile
 from itertools import pairwise
 
 import numpy as np
@@ -9,10 +10,12 @@ import pytest
 from pipelines.errors import SpecError
 from pipelines.schema import SliceHeader, flat, fold, unfold
 from pipelines.spec import EmbedSpec
+from pipelines.stages.attempts import Attempts
 from pipelines.stages.documents import TEXT
 from pipelines.stages.recipe import Recipe
-from pipelines.stages.slicewise import ROW
+from pipelines.stages.slicewise import ROW, without
 from pipelines.stages.tokenize import INPUT_IDS, ChunkTokenizer
+from tests.children import die
 from tests.tiny import VOCABULARY
 
 
@@ -81,6 +84,29 @@ def test_a_slice_of_which_nothing_is_left_stays_a_slice(tiny_model):
         assert chunks.num_rows == 0
         assert len(header.dead_letters) == len(texts)
         assert flat(chunks[INPUT_IDS])[0].dtype == np.int32
+
+
+@pytest.mark.parametrize("fields", [{}, {"max_seqlen": 5, "overlong": "chunk", "stride": 1}])
+def test_one_document_at_a_time_is_the_same(tiny_model, tmp_path, monkeypatch, fields):
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    texts = ["the king of bread and wind", None, "", "king", " ".join(["stone"] * 50)]
+    attempts, batch = Attempts(), slice_of(texts, 10)
+    recipe = Recipe.of(EmbedSpec(model=str(tiny_model), **fields))
+    plain, head = unfold(ChunkTokenizer(recipe)(batch))
+    for _ in range(2):
+        die(attempts, "tokenize", head)
+    alone, its_head = unfold(ChunkTokenizer(recipe, attempts)(batch))
+    assert alone.equals(plain)
+    assert its_head.dead_letters == head.dead_letters
+    assert [its_head.stats[name] for name in ("num_tokens", "truncated")] == [
+        head.stats[name] for name in ("num_tokens", "truncated")
+    ]
+    die(attempts, "tokenize", head)
+    die(attempts, "tokenize", head)
+    die(attempts, "tokenize", head, 10)
+    fewer, its_head = unfold(ChunkTokenizer(recipe, attempts)(batch))
+    assert fewer.equals(without(plain, [10]))
+    assert [letter.row for letter in its_head.dead_letters] == [10, 11]
 
 
 def test_a_plain_table_keeps_its_columns(tiny_model):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import multiprocessing
 import os
 import resource
 import shutil
@@ -11,7 +10,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -20,10 +19,10 @@ from pipelines.errors import SpecError, StoreError
 from pipelines.store.disk import ASIDE, Disk
 from pipelines.store.entry import Conflict
 from pipelines.store.location import locate
+from tests.children import as_nobody
 
 ROOT = Path(__file__).resolve().parents[2]
 KEY = "parts/a/0-1.parquet"
-NOBODY = 65534
 
 
 def files(folder: Path) -> list[str]:
@@ -156,22 +155,6 @@ def test_an_output_must_be_a_folder_that_can_be_written(tmp_path: Path) -> None:
     (tmp_path / "file").write_bytes(b"")
     with pytest.raises(SpecError, match="file is a file; name another"):
         locate(str(tmp_path / "file" / "x")).check_output()
-
-
-def as_nobody(work: Callable[[], None]) -> None:
-    """Do this in a process of a user who is not root, to whom everything is allowed."""
-
-    def drop_and_work() -> None:
-        if os.geteuid() == 0:
-            os.setgroups([])
-            os.setgid(NOBODY)
-            os.setuid(NOBODY)
-        work()
-
-    child = multiprocessing.get_context("fork").Process(target=drop_and_work)
-    child.start()
-    child.join()
-    assert child.exitcode == 0
 
 
 @pytest.fixture
