@@ -7,7 +7,7 @@ import time
 from collections import deque
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import Any
 
 import numpy as np
@@ -53,6 +53,11 @@ class LoopStats:
     convert_seconds: float = 0.0  # planning batches, making tensors
     flops: float = 0.0
     token_budget: int = 0  # in force at the end
+
+    def plus(self, later: LoopStats) -> LoopStats:
+        """What both runs did together."""
+        sums = {f.name: getattr(self, f.name) + getattr(later, f.name) for f in fields(self)}
+        return LoopStats(**{**sums, "token_budget": later.token_budget})
 
 
 @dataclass(frozen=True)

@@ -6,6 +6,7 @@ Truncation and padding that the file carries are switched off; chunks are cut he
 
 from __future__ import annotations
 
+import json
 import os
 import re
 from collections.abc import Sequence
@@ -25,6 +26,8 @@ from pipelines.text.chunk import windows
 
 Ids = npt.NDArray[np.int32]
 Chars = npt.NDArray[np.int64]
+MASKS = ("[MASK]", "<mask>")
+"""What the mask is called where the tokenizer's configuration does not say."""
 SURROGATES = re.compile("[\ud800-\udfff]")
 
 
@@ -44,6 +47,17 @@ class TokenizedDocuments:
     chunk_index: npt.NDArray[np.int32]  # [C], number of the chunk in its document
     char_start: npt.NDArray[np.int64]  # [C]
     char_end: npt.NDArray[np.int64]  # [C]
+    words: npt.NDArray[np.int32] | None = None  # [T], number of each token's word; -1: special, or of the prompt
+
+
+@dataclass(frozen=True)
+class _Document:
+    """A document's chunks."""
+
+    rows: list[Ids]
+    words: list[Ids]  # like rows, or none
+    truncated: bool
+    chars: Chars  # [chunks, 2], start and end of each
 
 
 @dataclass(frozen=True)
@@ -60,7 +74,7 @@ class DocumentTokenizer:
 
     def __init__(self, folder: ModelFolder, spec: DocumentSpec) -> None:
         os.environ["TOKENIZERS_PARALLELISM"] = "false"  # one actor a core beats many threads in one
-        self._spec = spec
+        self._folder, self._spec = folder, spec
         self._tokenizer = _load(folder, spec)
         self._before, self._after = self._special_tokens()
         self._lone = np.array([folder.pad_token_id], np.int32)  # stands for a text that has no token at all
@@ -76,19 +90,42 @@ class DocumentTokenizer:
         """Like ``prompt_length`` for another prompt; 0 for none."""
         return len(self._before) + len(self._prompt(prompt).ids) if prompt else 0
 
-    def tokenize(self, texts: Sequence[str], prompt: str | None = None) -> TokenizedDocuments:
+    @property
+    def mask_id(self) -> int | None:
+        """Token id of the mask that stands in texts, such as "[MASK]"; None where the tokenizer has none."""
+        tokens = [_named_mask(self._folder), *MASKS]
+        return next((found for token in tokens if (found := self._tokenizer.token_to_id(token)) is not None), None)
+
+    @property
+    def special_ids(self) -> Ids:
+        """Ids that stand for no text of a document's own, the mask's among them; the unknown token's does."""
+        unknown = getattr(self._tokenizer.model, "unk_token", None)
+        added = self._tokenizer.get_added_tokens_decoder().items()
+        return np.array(sorted(n for n, token in added if token.special and token.content != unknown), np.int32)
+
+    def decode(self, ids: Sequence[int]) -> str:
+        """The text that the ids stand for, special tokens left out."""
+        return str(self._tokenizer.decode(list(ids)))
+
+    def token(self, token_id: int) -> str:
+        """The token of an id, as the vocabulary has it; "" for an id that it does not have."""
+        return self._tokenizer.id_to_token(token_id) or ""
+
+    def tokenize(
+        self, texts: Sequence[str], prompt: str | None = None, *, with_words: bool = False
+    ) -> TokenizedDocuments:
         """Chunks of the texts, in order. ``prompt`` stands before each text; None: the spec's.
 
-        A chunk beyond a document's first begins with the prompt too. Lone surrogates count as U+FFFD.
+        A chunk beyond a document's first begins with the prompt too. Lone surrogates count as U+FFFD. On request each
+        token comes with the number of its word, as the tokenizer parts words.
         """
         ahead = self._prompt(self._spec.prompt if prompt is None else prompt)
         texts = [SURROGATES.sub("\ufffd", text) for text in texts]
         encodings = self._tokenizer.encode_batch([ahead.text + text for text in texts], add_special_tokens=False)
-        chunks = [self._chunks(*pair, ahead) for pair in zip(texts, encodings, strict=True)]
-        return _columns([ids for document in chunks for ids in document[0]], [document[1:] for document in chunks])
+        documents = [self._document(*pair, ahead, with_words) for pair in zip(texts, encodings, strict=True)]
+        return _columns(documents, with_words)
 
-    def _chunks(self, text: str, encoding: Encoding, ahead: _Prompt) -> tuple[list[Ids], bool, Chars]:
-        """One document's chunks, whether it was truncated, and int64[chunks, 2] of its character spans."""
+    def _document(self, text: str, encoding: Encoding, ahead: _Prompt, with_words: bool) -> _Document:
         ids = np.array(encoding.ids, np.int32)
         repeated = _common_prefix(ids, ahead.ids)
         spans = windows(len(ids) - repeated, self._room(ahead, repeated), self._spec.stride) + repeated
@@ -97,7 +134,8 @@ class DocumentTokenizer:
         prefix, suffix = np.concatenate([self._before, ids[:repeated]]), self._after
         rows = [np.concatenate([prefix, ids[start:stop], suffix]) for start, stop in spans.tolist()]
         rows = [row if len(row) else self._lone for row in rows]
-        return rows, truncated, _char_spans(text, encoding, spans, len(ahead.text))
+        words = _words(encoding, spans, rows, len(prefix)) if with_words else []
+        return _Document(rows, words, truncated, _char_spans(text, encoding, spans, len(ahead.text)))
 
     def _room(self, ahead: _Prompt, repeated: int | None = None) -> int:
         """Content tokens that fit into a chunk beside special tokens and prompt."""
@@ -150,6 +188,16 @@ def _convert(folder: ModelFolder, spec: DocumentSpec) -> Tokenizer:
     return Tokenizer.from_str(tokenizer.backend_tokenizer.to_str())
 
 
+def _named_mask(folder: ModelFolder) -> str:
+    """The mask as the tokenizer's configuration names it; "" where it names none."""
+    for name in ("tokenizer_config.json", "special_tokens_map.json"):
+        path = folder.network_path / name
+        found = json.loads(path.read_text(encoding="utf-8")).get("mask_token") if path.exists() else None
+        if found:
+            return str(found["content"] if isinstance(found, dict) else found)
+    return ""
+
+
 def _common_prefix(ids: Ids, prompt: Ids) -> int:
     """How many of the prompt's tokens begin the document: a last one may have grown together with the text."""
     n = min(len(ids), len(prompt))
@@ -172,18 +220,33 @@ def _char(encoding: Encoding, token: int, side: int) -> int:
     return int(span[side]) if span else 0
 
 
-def _columns(rows: list[Ids], documents: list[tuple[bool, Chars]]) -> TokenizedDocuments:
+def _words(encoding: Encoding, spans: Chars, rows: list[Ids], before: int) -> list[Ids]:
+    """Number of each token's word, for each of the rows, in which ``before`` tokens stand ahead of the span."""
+    numbers = np.array([-1 if word is None else word for word in encoding.word_ids], np.int32)
+    words = [np.full(len(row), -1, np.int32) for row in rows]
+    for row, (start, stop) in zip(words, spans.tolist(), strict=True):
+        row[before : before + stop - start] = numbers[start:stop]
+    return words
+
+
+def _columns(documents: list[_Document], with_words: bool) -> TokenizedDocuments:
+    rows = [row for document in documents for row in document.rows]
     num_tokens = np.array([len(row) for row in rows], np.int32)
-    counts = np.array([len(chars) for _, chars in documents], np.int64)
+    counts = np.array([len(document.rows) for document in documents], np.int64)
     firsts = np.cumsum(counts) - counts
-    chars = np.concatenate([chars for _, chars in documents]) if documents else np.zeros((0, 2), np.int64)
+    chars = np.concatenate([np.zeros((0, 2), np.int64), *(document.chars for document in documents)])
     return TokenizedDocuments(
-        values=np.concatenate(rows) if rows else np.zeros(0, np.int32),
+        values=_joined(rows),
         offsets=np.concatenate([[0], np.cumsum(num_tokens, dtype=np.int64)]),
         document=np.repeat(np.arange(len(documents), dtype=np.int32), counts),
         num_tokens=num_tokens,
-        truncated=np.repeat(np.array([truncated for truncated, _ in documents], bool), counts),
+        truncated=np.repeat(np.array([document.truncated for document in documents], bool), counts),
         chunk_index=(np.arange(len(rows)) - np.repeat(firsts, counts)).astype(np.int32),
         char_start=chars[:, 0].astype(np.int64),
         char_end=chars[:, 1].astype(np.int64),
+        words=_joined([row for document in documents for row in document.words]) if with_words else None,
     )
+
+
+def _joined(rows: list[Ids]) -> Ids:
+    return np.concatenate(rows) if rows else np.zeros(0, np.int32)

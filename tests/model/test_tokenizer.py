@@ -113,3 +113,35 @@ def test_a_folder_with_a_vocabulary_alone(make_folder: Callable[..., Path]) -> N
 def test_no_room_beside_the_prompt_is_refused(minilm: ModelFolder) -> None:
     with pytest.raises(SpecError, match=r"take 4: write 5 or more"):
         DocumentTokenizer(minilm, spec_for(minilm, max_seqlen=4, prompt="query: "))
+
+
+def test_words_are_numbered_on_request(minilm: ModelFolder) -> None:
+    spec = spec_for(minilm, max_seqlen=6, overlong="chunk", stride=1)
+    tokenizer = DocumentTokenizer(minilm, spec)
+    tokens = tokenizer.tokenize(["A letter embarrassingly, [MASK]", ""], with_words=True)
+    assert rows(tokens) == [[101, 1037, 3661, 16436, 2135, 102], [101, 2135, 1010, 103, 102], [101, 102]]
+    assert tokens.words is not None
+    assert [part.tolist() for part in np.split(tokens.words, tokens.offsets[1:-1])] == [
+        [-1, 0, 1, 2, 2, -1], [-1, 2, 3, 4, -1], [-1, -1],
+    ]  # fmt: skip
+    assert tokenizer.tokenize(["a"]).words is None
+
+
+def test_the_words_of_a_prompt_are_not_the_documents(minilm: ModelFolder) -> None:
+    tokenizer = DocumentTokenizer(minilm, spec_for(minilm, prompt="query: "))
+    words = tokenizer.tokenize(["a b"], with_words=True).words
+    assert words is not None
+    assert words.tolist() == [-1, -1, -1, 2, 3, -1]
+
+
+def test_the_mask_and_other_special_tokens(minilm: ModelFolder, make_folder: Callable[..., Path]) -> None:
+    tokenizer = DocumentTokenizer(minilm, spec_for(minilm))
+    assert tokenizer.mask_id == 103
+    assert tokenizer.special_ids.tolist() == [0, 101, 102, 103]  # 100 is [UNK]
+    assert tokenizer.token(2135) == "##ly"
+    assert tokenizer.decode([101, 16436, 2135, 1010, 103, 102]) == "embarrassingly,"
+    path = make_folder()
+    (path / "tokenizer.json").write_text((path / "tokenizer.json").read_text().replace("[MASK]", "[HOLE]"))
+    assert DocumentTokenizer(read_folder(path), spec_for(read_folder(path))).mask_id is None
+    (path / "special_tokens_map.json").write_text('{"mask_token": {"content": "[HOLE]"}}')
+    assert DocumentTokenizer(read_folder(path), spec_for(read_folder(path))).mask_id == 4
