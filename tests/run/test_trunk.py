@@ -349,7 +349,7 @@ def test_dead_letters_are_retried_on_request(odd: tuple[Path, Any], spec: EmbedS
 
 def test_a_cured_part_has_no_dead_letters_left(again: Path, spec: EmbedSpec, monkeypatch: pytest.MonkeyPatch) -> None:
     run(spec, again)  # the gate is passed
-    monkeypatch.setattr("pipelines.model.encoder.refusals", lambda *_: {1: "a passing fault"})
+    monkeypatch.setattr("pipelines.model.loop.refusals", lambda *_: {1: "a passing fault"})
     shutil.rmtree(again / "vectors")
     assert run(spec, again).num_dead_letters == 4
     monkeypatch.undo()
