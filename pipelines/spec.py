@@ -17,8 +17,10 @@ from pipelines.errors import SpecError
 
 Auto = Literal["auto"]
 RESERVED = frozenset(
-    ("embedding", "num_tokens", "truncated", "chunk_index", "char_start", "char_end", "input_ids", "_row", "_text")
-)
+    ("embedding", "num_tokens", "truncated", "chunk_index", "char_start", "char_end", "input_ids", "word_ids", "_row",
+     "_text", "fill_mask", "filled", "pseudo_perplexity", "token_log_probs")
+)  # fmt: skip
+PREDICTIONS = ("fill_mask", "pseudo_perplexity")
 POOLINGS = ("cls", "mean", "max", "mean_sqrt_len", "weighted_mean", "last_token")
 
 
@@ -87,6 +89,11 @@ class DocumentSpec:
         """The text columns, as a list also where there is one."""
         return [self.text] if isinstance(self.text, str) else list(self.text)
 
+    @property
+    def needs_words(self) -> bool:
+        """Whether it matters which tokens make a word."""
+        return False
+
 
 @dataclass(frozen=True, kw_only=True)
 class EmbedSpec(DocumentSpec):
@@ -106,6 +113,40 @@ class EmbedSpec(DocumentSpec):
         _at_least(self, "dim", 1)
         if self.pooling != "auto" and not set(self.pooling.split("+")) <= set(POOLINGS):
             refuse(self, "pooling", f"write auto or one of {', '.join(POOLINGS)} (several joined by +)")
+
+
+@dataclass(frozen=True, kw_only=True)
+class PredictSpec(DocumentSpec):
+    """What decides a masked language model's predictions. "auto" means: as the model's own folder says."""
+
+    outputs: list[str] = field(default_factory=lambda: ["fill_mask"])
+    """What to predict: fill_mask, pseudo_perplexity, or both."""
+    top_k: int = 5
+    """Fillings a mask (fill_mask)."""
+    mask_every: int = 0
+    """Mask every so many words of a document that has no mask itself (fill_mask); 0: none."""
+    mask_unit: Literal["token", "word", "word_l2r"] = "token"
+    """What is masked where a token is scored (pseudo_perplexity): it alone, its word, or its word from it on."""
+    mask_stride: int = 0
+    """Mask every so many tokens (or words) at once, in as many passes, less exactly; 0: one a pass."""
+    token_log_probs: bool = False
+    """Write the log-probability of each token too (pseudo_perplexity)."""
+    prompt: str = ""
+    """Text put before each document."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not self.outputs or not set(self.outputs) <= set(PREDICTIONS) or len(set(self.outputs)) < len(self.outputs):
+            refuse(self, "outputs", f"write one or more of {', '.join(PREDICTIONS)}, each once")
+        _at_least(self, "top_k", 1)
+        _at_least(self, "mask_every", 0)
+        _at_least(self, "mask_stride", 0)
+
+    @property
+    def needs_words(self) -> bool:
+        """Whether it matters which tokens make a word."""
+        scored = "pseudo_perplexity" in self.outputs and self.mask_unit != "token"
+        return scored or ("fill_mask" in self.outputs and self.mask_every > 0)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -5,7 +5,17 @@ from dataclasses import replace
 import pytest
 
 from pipelines.errors import SpecError
-from pipelines.spec import EmbedSpec, EncodePool, Slicing, Storage, TokenizePool, canonical, differences, fingerprint
+from pipelines.spec import (
+    EmbedSpec,
+    EncodePool,
+    PredictSpec,
+    Slicing,
+    Storage,
+    TokenizePool,
+    canonical,
+    differences,
+    fingerprint,
+)
 
 WRONG = [
     (EmbedSpec, {"model": ""}, "model is ''"),
@@ -70,3 +80,31 @@ def test_storage_takes_the_environment_where_it_says_nothing_itself():
     assert Storage(endpoint="http://f", region="g").settled(environment) == Storage(endpoint="http://f", region="g")
     assert Storage(profile="h").settled({"AWS_REGION": "i"}) == Storage(region="i", profile="h")
     assert Storage().settled({}) == Storage()
+
+
+@pytest.mark.parametrize(
+    ("fields", "words"),
+    [
+        (
+            {"outputs": []},
+            "PredictSpec.outputs is \\[\\]: write one or more of fill_mask, pseudo_perplexity, each once",
+        ),
+        ({"outputs": ["fill"]}, "outputs"),
+        ({"outputs": ["fill_mask", "fill_mask"]}, "outputs"),
+        ({"top_k": 0}, "top_k is 0: write a number of at least 1"),
+        ({"mask_every": -1}, "mask_every"),
+        ({"mask_stride": -1}, "mask_stride"),
+        ({"id": "fill_mask"}, "are columns of the output"),
+    ],
+)
+def test_predictions_that_make_no_sense_are_refused(fields, words):
+    with pytest.raises(SpecError, match=words):
+        PredictSpec(model="m", **fields)
+
+
+def test_words_matter_to_some_predictions():
+    assert not EmbedSpec(model="m").needs_words
+    assert not PredictSpec(model="m", outputs=["fill_mask", "pseudo_perplexity"]).needs_words
+    assert not PredictSpec(model="m", outputs=["fill_mask"], mask_unit="word").needs_words
+    assert PredictSpec(model="m", mask_every=3).needs_words
+    assert PredictSpec(model="m", outputs=["pseudo_perplexity"], mask_unit="word_l2r").needs_words
