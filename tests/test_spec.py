@@ -87,7 +87,7 @@ def test_storage_takes_the_environment_where_it_says_nothing_itself():
     [
         (
             {"outputs": []},
-            "PredictSpec.outputs is \\[\\]: write one or more of fill_mask, pseudo_perplexity, each once",
+            "write one or more of fill_mask, pseudo_perplexity, each once",
         ),
         ({"outputs": ["fill"]}, "outputs"),
         ({"outputs": ["fill_mask", "fill_mask"]}, "outputs"),
