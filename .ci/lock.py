@@ -9,10 +9,13 @@ import json
 import subprocess
 import sys
 import tomllib
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 TORCH = "torch==2.13.0"
+WEIGHTS = ("rxnfp==0.1.0", "rxnmapper==0.4.3")
+"""Packages of which the tests read the weights alone: what they require to run is of another time."""
 HEADER = """\
 # Exact versions of all that Manta, its demo and its tests need. Written by `make lock` from the ranges in
 # pyproject.toml; do not edit. `make` installs it by `pip install --no-deps -r requirements.lock`, so what stands here
@@ -33,17 +36,18 @@ def resolve(asked: list[str]) -> dict[str, Any]:
     return dict(json.loads(subprocess.run([*pip, *asked], check=True, stdout=subprocess.PIPE).stdout))
 
 
-def render(report: dict[str, Any]) -> str:
-    """The lock file's text: one `name==version` a line, in order of the names."""
+def render(report: dict[str, Any], alone: Iterable[str] = ()) -> str:
+    """The lock file's text: one `name==version` a line, in order of the names. ``alone`` are pins beside the report."""
     packages = [item["metadata"] for item in report["install"]]
     pins = {item["name"].lower().replace("_", "-").replace(".", "-"): item["version"] for item in packages}
+    pins |= dict(pin.split("==") for pin in alone)
     return HEADER + "".join(f"{name}=={version.partition('+')[0]}\n" for name, version in sorted(pins.items()))
 
 
 def main() -> None:
     """Resolve, and put the new lock in place."""
     asked = requirements(tomllib.loads(Path("pyproject.toml").read_text()))
-    text = render(resolve([*asked, TORCH]))
+    text = render(resolve([*asked, TORCH]), WEIGHTS)
     Path("requirements.lock").write_text(text)
     print(f"requirements.lock: {text.count('==')} packages")
 

@@ -10,9 +10,7 @@ import torch
 from torch import Tensor
 
 from pipelines.errors import SpecError
-
-SAFE = "model.safetensors"
-PICKLED = "pytorch_model.bin"
+from pipelines.model.weight_names import PICKLED, SAFE
 
 
 def read_weights(path: Path) -> Mapping[str, Tensor]:
