@@ -12,10 +12,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar, cast
 
 from pipelines.errors import SpecError
-from pipelines.spec import EmbedSpec, refuse
+from pipelines.model.weight_names import weight_names
+from pipelines.spec import DocumentSpec, EmbedSpec, refuse
+
+Spec = TypeVar("Spec", bound=DocumentSpec)
 
 FALLBACK_MAX_SEQLEN = 512
 """Longest input of a model with relative positions that names none itself."""
@@ -42,6 +45,8 @@ HEADS = ("Dense", "LayerNorm", "Dropout", "Normalize")
 POSITIONS_AFTER_PAD = ("roberta", "xlm-roberta", "xlm-roberta-xl", "camembert", "mpnet", "longformer", "data2vec-text",
                        "roberta-prelayernorm", "xmod", "esm")  # fmt: skip
 """Families whose first position is pad_token_id + 1, so that as many of the table's rows are no positions."""
+WEIGHT_PREFIXES = ("bert", "roberta", "albert", "distilbert", "electra", "mpnet")
+"""Families whose weights' names begin with theirs, in files with a head."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -99,6 +104,7 @@ def read_folder(path: str | Path) -> ModelFolder:
     config = _read_json(network_path / "config.json", default=None)
     if config is None:
         raise SpecError(f"{network_path} has no config.json: name a folder that holds a model")
+    typed = _with_model_type(network_path, config)
     own = _first_json([network_path / name for name in TRANSFORMER_CONFIGS])
     pooled = _read_json(pooling_path / "config.json", default={}) if pooling_path else {}
     st_config = _read_json(path / "config_sentence_transformers.json", default={})
@@ -107,10 +113,10 @@ def read_folder(path: str | Path) -> ModelFolder:
         path=path,
         network_path=network_path,
         config=config,
-        model_type=_model_type(config),
+        model_type=typed["model_type"],
         hidden_size=_hidden_size(network_path, config),
-        max_positions=_max_positions(config),
-        max_seqlen=_max_seqlen(network_path, config, own),
+        max_positions=_max_positions(typed),
+        max_seqlen=_max_seqlen(network_path, typed, own),
         pooling=pooling,
         include_prompt=bool(pooled.get("include_prompt", True)),
         heads=heads[:-1] if heads and heads[-1].kind == "Normalize" else heads,
@@ -136,25 +142,32 @@ def output_dim(folder: ModelFolder, pooling: str) -> int:
     return dim
 
 
-def resolve(spec: EmbedSpec, folder: ModelFolder) -> EmbedSpec:
+def resolve(spec: Spec, folder: ModelFolder) -> Spec:
     """The spec with every "auto" but precision made concrete; SpecError where the model cannot do what it asks."""
     if folder.needs_remote_code and not spec.trust_remote_code:
         refuse(spec, "trust_remote_code", f"{folder.path} runs Python code of its own: read it, then set this to true")
+    resolved = replace(
+        spec,
+        prompt=document_prompt(folder) if spec.prompt == "auto" else spec.prompt,
+        max_seqlen=folder.max_seqlen if spec.max_seqlen == "auto" else spec.max_seqlen,
+    )
+    if folder.max_positions and int(resolved.max_seqlen) > folder.max_positions:
+        refuse(resolved, "max_seqlen", f"{folder.path} has {folder.max_positions} positions, write that at most")
+    return cast(Spec, _resolve_vector(resolved, folder)) if isinstance(resolved, EmbedSpec) else resolved
+
+
+def _resolve_vector(spec: EmbedSpec, folder: ModelFolder) -> EmbedSpec:
     pooling = folder.pooling if spec.pooling == "auto" else spec.pooling
     most = output_dim(folder, pooling)
     own_dim = folder.dim if pooling == folder.pooling else most
     resolved = replace(
         spec,
-        prompt=document_prompt(folder) if spec.prompt == "auto" else spec.prompt,
-        max_seqlen=folder.max_seqlen if spec.max_seqlen == "auto" else spec.max_seqlen,
         pooling=pooling,
         normalize=folder.normalize if spec.normalize == "auto" else spec.normalize,
         dim=own_dim if spec.dim == "auto" else spec.dim,
     )
     if int(resolved.dim) > most:
         refuse(resolved, "dim", f"{folder.path} gives vectors of {most} numbers, write that at most")
-    if folder.max_positions and int(resolved.max_seqlen) > folder.max_positions:
-        refuse(resolved, "max_seqlen", f"{folder.path} has {folder.max_positions} positions, write that at most")
     return resolved
 
 
@@ -224,11 +237,18 @@ def _pooling(pooled: dict[str, Any], config: dict[str, Any]) -> str:
     return "+".join(mode for key, mode in LEGACY_POOLING_KEYS.items() if pooled.get(key)) or "mean"
 
 
-def _model_type(config: dict[str, Any]) -> str:
+def _with_model_type(path: Path, config: dict[str, Any]) -> dict[str, Any]:
+    """The config with a model_type, which very old ones lack: it is told by the architecture, else by the weights."""
     if "model_type" in config:
-        return str(config["model_type"])
+        return config
     architecture = str((config.get("architectures") or [""])[0])
-    return architecture.split("For")[0].removesuffix("Model").lower()
+    if architecture:
+        return config | {"model_type": architecture.split("For")[0].removesuffix("Model").lower()}
+    beginnings = {name.split(".")[0] for name in weight_names(path)}
+    found = next((family for family in WEIGHT_PREFIXES if family in beginnings), None)
+    if found is None:
+        raise SpecError(f'{path}/config.json says of no family: add its "model_type", such as "bert"')
+    return config | {"model_type": found}
 
 
 def _first_int(config: Mapping[str, Any], *names: str) -> int:
@@ -246,9 +266,9 @@ def _max_positions(config: dict[str, Any]) -> int:
     rows = max(0, _first_int(config, "max_position_embeddings", "n_positions"))
     if config.get("relative_attention") and not config.get("position_biased_input", True):
         return 0
-    if _model_type(config) in ("t5", "mt5", "umt5", "longt5"):
+    if config["model_type"] in ("t5", "mt5", "umt5", "longt5"):
         return 0
-    if rows and _model_type(config) in POSITIONS_AFTER_PAD:
+    if rows and config["model_type"] in POSITIONS_AFTER_PAD:
         return rows - _first_int({"pad_token_id": 1, **config}, "pad_token_id") - 1
     return rows
 

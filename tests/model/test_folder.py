@@ -7,6 +7,7 @@ import pytest
 from pipelines.errors import SpecError
 from pipelines.model.folder import ModelFolder, document_prompt, query_prompt, read_folder, resolve
 from pipelines.spec import EmbedSpec
+from pipelines.store.models import package_folder
 
 BERT = {"model_type": "bert", "hidden_size": 32, "max_position_embeddings": 80}
 NETWORK = {"type": "sentence_transformers.models.Transformer", "path": ""}
@@ -129,3 +130,12 @@ def test_a_dense_module_that_does_not_fit_the_pooling_is_refused(make_folder: Ca
     )
     with pytest.raises(SpecError, match="takes 32 numbers"):
         resolve(EmbedSpec(model="m", pooling="mean+max"), read_folder(path))
+
+
+def test_the_weights_name_the_family_where_the_config_does_not(tmp_path: Path) -> None:
+    folder = read_folder(package_folder("package:rxnfp/models/transformers/bert_pretrained"))
+    assert (folder.model_type, folder.hidden_size, folder.max_positions) == ("bert", 256, 512)
+    assert "model_type" not in folder.config
+    nameless = package_folder("package:rxnfp/models/transformers/bert_ft")
+    with pytest.raises(SpecError, match=r'says of no family: add its "model_type"'):
+        read_folder(nameless)
