@@ -21,6 +21,8 @@ RESERVED = frozenset(
      "_text", "fill_mask", "filled", "pseudo_perplexity", "token_log_probs")
 )  # fmt: skip
 PREDICTIONS = ("fill_mask", "pseudo_perplexity")
+OutputDtype = Literal["float32", "float16", "int8", "binary"]
+DTYPE_BITS = {"float32": 32, "float16": 16, "int8": 8, "binary": 1}
 POOLINGS = ("cls", "mean", "max", "mean_sqrt_len", "weighted_mean", "last_token")
 
 
@@ -96,6 +98,24 @@ class DocumentSpec:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Calibration:
+    """How an output's first run learns to quantize: from which sample, to which ranges. Later runs only read it."""
+
+    num_documents: int = 1024
+    """Documents of the sample, from all over the corpus: half set the ranges, half tell what quantizing costs."""
+    seed: int = 0
+    """Decides which documents."""
+    quantile: float = 1.0
+    """Share of the sample's numbers that lie within a dimension's range (int8); 1: least to greatest."""
+
+    def __post_init__(self) -> None:
+        _at_least(self, "num_documents", 2)
+        _at_least(self, "seed", 0)
+        if not 0.5 <= self.quantile <= 1:
+            refuse(self, "quantile", "write a share from 0.5 to 1, which is the whole sample")
+
+
+@dataclass(frozen=True, kw_only=True)
 class EmbedSpec(DocumentSpec):
     """What decides an embedding. "auto" means: as the model's own folder says."""
 
@@ -105,14 +125,34 @@ class EmbedSpec(DocumentSpec):
     """Scale each vector to length 1."""
     dim: int | Auto = "auto"
     """Keep the first dim numbers (Matryoshka), renormalized if normalize."""
-    output_dtype: Literal["float32", "float16"] = "float32"
-    """Type of the numbers written."""
+    output_dtype: OutputDtype = "float32"
+    """Type of the numbers written: int8 is a byte each, binary a bit each, its sign."""
+    calibration: Calibration = Calibration()
+    """How int8 gets its ranges, and on what int8 and binary are measured."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
         _at_least(self, "dim", 1)
+        if self.output_dtype == "binary" and self.dim != "auto" and self.dim % 8:
+            most = self.dim // 8 * 8
+            refuse(self, "dim", f"binary packs eight numbers a byte: write a multiple of 8, such as {most or 8}")
         if self.pooling != "auto" and not set(self.pooling.split("+")) <= set(POOLINGS):
             refuse(self, "pooling", f"write auto or one of {', '.join(POOLINGS)} (several joined by +)")
+
+    @property
+    def is_quantized(self) -> bool:
+        """Whether vectors are written as codes, which need a calibration."""
+        return self.output_dtype in ("int8", "binary")
+
+    @property
+    def idle(self) -> frozenset[str]:
+        """Fields that decide nothing here, so that they are not fingerprinted."""
+        return frozenset() if self.is_quantized else frozenset(["calibration"])
+
+    @property
+    def vector_bytes(self) -> int:
+        """Bytes of a vector on disk. ``dim`` is a number, as in a resolved spec."""
+        return int(self.dim) * DTYPE_BITS[self.output_dtype] // 8
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -230,9 +270,9 @@ class Storage:
 
 
 def canonical(spec: object) -> dict[str, Any]:
-    """A spec as plain JSON values, fields in order of their names."""
+    """A spec as plain JSON values, fields in order of their names, without those that are idle in it."""
     values = asdict(spec)  # type: ignore[call-overload]
-    return {name: values[name] for name in sorted(values)}
+    return {name: values[name] for name in sorted(values.keys() - getattr(spec, "idle", frozenset()))}
 
 
 def fingerprint(spec: object, model_hash: str) -> str:

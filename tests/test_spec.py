@@ -6,6 +6,7 @@ import pytest
 
 from pipelines.errors import SpecError
 from pipelines.spec import (
+    Calibration,
     EmbedSpec,
     EncodePool,
     PredictSpec,
@@ -31,6 +32,16 @@ WRONG = [
     (EmbedSpec, {"passthrough": ["a", "a"]}, "each column once"),
     (EmbedSpec, {"passthrough": ["id"]}, "carried anyway"),
     (EmbedSpec, {"passthrough": ["embedding"]}, "columns of the output"),
+    (
+        EmbedSpec,
+        {"dim": 60, "output_dtype": "binary"},
+        "dim is 60: binary packs eight numbers a byte: write a multiple of 8, such as 56",
+    ),
+    (EmbedSpec, {"dim": 4, "output_dtype": "binary"}, "such as 8"),
+    (Calibration, {"num_documents": 1}, "num_documents is 1"),
+    (Calibration, {"seed": -1}, "seed is -1"),
+    (Calibration, {"quantile": 1.1}, "quantile is 1.1"),
+    (Calibration, {"quantile": 0.4}, "a share from 0.5 to 1"),
     (Slicing, {"max_rows": 0}, "max_rows is 0"),
     (TokenizePool, {"max_actors": 0}, "max_actors is 0"),
     (EncodePool, {"num_gpus": -1.0}, "num_gpus is -1.0"),
@@ -61,6 +72,28 @@ def test_fingerprint_changes_with_every_field_but_the_name_of_the_model():
     assert changes.keys() | {"model", "stride"} == canonical(spec).keys()
     prints = [fingerprint(replace(spec, **{name: value}), "hash") for name, value in changes.items()]
     assert len({base, *prints}) == len(prints) + 1
+
+
+def test_a_calibration_counts_only_where_it_decides_something():
+    other = Calibration(num_documents=64, seed=3)
+    plain = [EmbedSpec(model="m", output_dtype=dtype) for dtype in ("float32", "float16")]
+    assert [fingerprint(replace(spec, calibration=other), "h") for spec in plain] == [
+        fingerprint(spec, "h") for spec in plain
+    ]
+    codes = [EmbedSpec(model="m", output_dtype=dtype) for dtype in ("int8", "binary")]
+    prints = [
+        fingerprint(spec, "h") for spec in [*plain, *codes, *(replace(spec, calibration=other) for spec in codes)]
+    ]
+    assert len(set(prints)) == 6
+
+
+def test_fingerprints_stay():
+    assert fingerprint(EmbedSpec(model="m"), "hash") == "5b96d3d748ab1c1c"  # as before there was a calibration
+
+
+@pytest.mark.parametrize(("dtype", "num_bytes"), [("float32", 1536), ("float16", 768), ("int8", 384), ("binary", 48)])
+def test_bytes_of_a_vector(dtype, num_bytes):
+    assert EmbedSpec(model="m", dim=384, output_dtype=dtype).vector_bytes == num_bytes
 
 
 def test_differences_name_both_values():
