@@ -1,0 +1,1 @@
+"""A package of ours, found before any other of this name: some packages install their tests under it."""
