@@ -9,23 +9,20 @@ Shapes: T or B x S tokens (written ...), H heads of width E, D = H * E.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from typing import Any
+from collections.abc import Callable
 
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import gelu, relu
 
 from pipelines.model.attention import Attend, attend_packed, attend_padded, attend_sdpa, key_bias
+from pipelines.model.bert_weights import WORDS, BertWeights
 from pipelines.model.folder import ModelFolder
 from pipelines.model.network import Path, Work, first_position
 from pipelines.model.prepack import can_prepack, prepack
-from pipelines.model.weights import read_weights
 
 FAMILIES = ("bert", "roberta", "xlm-roberta", "camembert")
 ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {"gelu": gelu, "relu": relu}
-OLD_NAMES = (("LayerNorm.gamma", "LayerNorm.weight"), ("LayerNorm.beta", "LayerNorm.bias"))
-WORDS = "embeddings.word_embeddings.weight"
 NEEDED = ("vocab_size", "hidden_size", "num_hidden_layers", "num_attention_heads", "max_position_embeddings")
 LAYER = {
     "query": "attention.self.query",
@@ -43,7 +40,7 @@ LAYER = {
 class BertLayer(nn.Module):
     """Attention and a feed-forward net, each added to its input and normalized after that."""
 
-    def __init__(self, weights: _Weights, attend: Attend) -> None:
+    def __init__(self, weights: BertWeights, attend: Attend) -> None:
         super().__init__()
         for name, stored in LAYER.items():
             setattr(self, name, weights.norm(stored) if stored.endswith("LayerNorm") else weights.linear(stored))
@@ -65,7 +62,7 @@ class BertLayer(nn.Module):
 class BertNetwork(nn.Module):
     """A ``pipelines.model.network.Network``."""
 
-    def __init__(self, folder: ModelFolder, weights: _Weights, path: Path, attend: Attend) -> None:
+    def __init__(self, folder: ModelFolder, weights: BertWeights, path: Path, attend: Attend) -> None:
         super().__init__()
         self.path, self.pad_id, self.vocab_size = path, folder.pad_token_id, int(folder.config["vocab_size"])
         self.first_position = first_position(folder)
@@ -119,7 +116,12 @@ def load_bert(
 
     SpecError where they can't be read.
     """
-    weights = _Weights.read(folder, dtype, device)
+    return build_bert(folder, BertWeights.read(folder, dtype, device), packed=packed, compile=compile)
+
+
+def build_bert(folder: ModelFolder, weights: BertWeights, *, packed: bool, compile: bool = False) -> BertNetwork | None:
+    """The network of weights that are read already, as ``load_bert``."""
+    dtype, device = weights.dtype, weights.device
     by_products = device.type == "cpu" and dtype != torch.float32
     attend = attend_packed if packed else attend_padded if by_products else attend_sdpa
     try:
@@ -131,41 +133,3 @@ def load_bert(
     if compile:
         network.compile(dynamic=True)
     return network.eval().requires_grad_(False)
-
-
-class _Weights:
-    """Tensors of a folder under a prefix, and modules made of them."""
-
-    def __init__(self, tensors: Mapping[str, Tensor], prefix: str, config: Mapping[str, Any], to: Any) -> None:
-        self._tensors, self._prefix, self._to = tensors, prefix, to
-        self.config = config
-
-    @classmethod
-    def read(cls, folder: ModelFolder, dtype: torch.dtype, device: torch.device) -> _Weights:
-        tensors = {_new_name(name): tensor for name, tensor in read_weights(folder.network_path).items()}
-        prefix = next((name.removesuffix(WORDS) for name in tensors if name.endswith(WORDS)), "")
-        return cls(tensors, prefix, folder.config, {"dtype": dtype, "device": device})
-
-    def under(self, prefix: str) -> _Weights:
-        return _Weights(self._tensors, self._prefix + prefix, self.config, self._to)
-
-    def __getitem__(self, name: str) -> Tensor:
-        return self._tensors[self._prefix + name].to(**self._to)
-
-    def linear(self, name: str) -> nn.Linear:
-        weight = self[f"{name}.weight"]
-        return self._filled(nn.Linear(weight.shape[1], weight.shape[0], device="meta"), name)
-
-    def norm(self, name: str) -> nn.LayerNorm:
-        epsilon = float(self.config.get("layer_norm_eps", 1e-12))
-        return self._filled(nn.LayerNorm(self[f"{name}.weight"].shape, epsilon, device="meta"), name)
-
-    def _filled(self, module: Any, name: str) -> Any:
-        module.load_state_dict({part: self[f"{name}.{part}"] for part in ("weight", "bias")}, assign=True)
-        return module
-
-
-def _new_name(name: str) -> str:
-    for old, new in OLD_NAMES:
-        name = name.replace(old, new)
-    return name
