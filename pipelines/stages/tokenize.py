@@ -15,6 +15,8 @@ from pipelines.stages.recipe import Recipe
 from pipelines.stages.slicewise import ROW, Outcome, slicewise, without
 
 INPUT_IDS = "input_ids"
+WORD_IDS = "word_ids"
+"""Number of each token's word, -1 for special tokens: list<int32> as long as input_ids, for specs that need words."""
 
 
 def tokenize(documents: Dataset, recipe: Recipe, pool: ActorPool) -> Dataset:
@@ -42,7 +44,7 @@ class ChunkTokenizer:
             documents = documents.append_column(TEXT, joined(documents, self._spec.texts, self._spec.separator))
         texts, failures = _texts(documents)
         documents = without(documents, list(failures))
-        tokens = self._tokenizer.tokenize(texts)
+        tokens = self._tokenizer.tokenize(texts, with_words=self._spec.needs_words)
         chunks = documents.drop_columns([TEXT]).take(pa.array(tokens.document))
         for name, column in self._columns(tokens).items():
             chunks = chunks.append_column(name, column)
@@ -55,6 +57,8 @@ class ChunkTokenizer:
             "num_tokens": pa.array(tokens.num_tokens, pa.int32()),
             "truncated": pa.array(np.asarray(tokens.truncated, bool)),
         }
+        if tokens.words is not None:
+            columns[WORD_IDS] = ragged(tokens.words, tokens.offsets)
         if self._spec.overlong == "chunk":
             columns |= {name: pa.array(getattr(tokens, name), kind) for name, kind in CHUNK_FIELDS}
         return columns

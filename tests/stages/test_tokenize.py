@@ -9,12 +9,12 @@ import pytest
 
 from pipelines.errors import SpecError
 from pipelines.schema import SliceHeader, flat, fold, unfold
-from pipelines.spec import EmbedSpec
+from pipelines.spec import EmbedSpec, PredictSpec
 from pipelines.stages.attempts import Attempts
 from pipelines.stages.documents import TEXT
 from pipelines.stages.recipe import Recipe
 from pipelines.stages.slicewise import ROW, without
-from pipelines.stages.tokenize import INPUT_IDS, ChunkTokenizer
+from pipelines.stages.tokenize import INPUT_IDS, WORD_IDS, ChunkTokenizer
 from tests.children import die
 from tests.tiny import VOCABULARY
 
@@ -45,6 +45,15 @@ def test_a_slice_of_documents_becomes_a_slice_of_chunks(tiny_model):
     assert chunks["truncated"].to_pylist() == [False] * 3
     assert chunks["num_tokens"].type == pa.int32()
     assert (header.stats["num_tokens"], header.stats["truncated"]) == (10, 0)
+
+
+def test_words_come_along_where_a_spec_needs_them(tiny_model):
+    recipe = Recipe.of(PredictSpec(model=str(tiny_model), mask_every=2))
+    chunks, _ = unfold(ChunkTokenizer(recipe)(slice_of(["the king, of [MASK]", ""])))
+    values, offsets = flat(chunks[WORD_IDS])
+    assert [values[a:b].tolist() for a, b in pairwise(offsets)] == [[-1, 0, 1, 2, 3, 4, -1], [-1, -1]]
+    plain, _ = unfold(ChunkTokenizer(Recipe.of(PredictSpec(model=str(tiny_model))))(slice_of(["king"])))
+    assert WORD_IDS not in plain.column_names
 
 
 def test_a_document_that_is_too_long_is_truncated_and_said_so(tiny_model):
