@@ -34,6 +34,11 @@ class MaskHeadNames:
     bias: str
     activation: str = "gelu"
 
+    @property
+    def decoder_bias(self) -> str:
+        """The decoder's own name of the bias; in most families it is tied to ``bias``."""
+        return f"{self.decoder.removesuffix('.weight')}.bias"
+
 
 BERT_HEAD = MaskHeadNames("cls.predictions.transform.dense", "cls.predictions.transform.LayerNorm",
                           "cls.predictions.decoder.weight", "cls.predictions.bias", "hidden_act")  # fmt: skip
@@ -75,6 +80,14 @@ def mask_head(folder: ModelFolder) -> MaskHeadNames | None:
     return next((head for head in MASK_HEADS.get(folder.model_type, ()) if f"{head.dense}.weight" in names), None)
 
 
+def known_mask_head(folder: ModelFolder) -> MaskHeadNames:
+    """Where the folder's masked-language-model head is. SpecError, as ``require``, where there is none."""
+    head = mask_head(folder)
+    if head is None:
+        raise _refusal(folder, ["fill_mask"], abilities(folder))
+    return head
+
+
 def abilities(folder: ModelFolder) -> frozenset[str]:
     """The outputs that the folder's model can give, of ``OUTPUTS``. SpecError where its weights cannot be read."""
     found = set(ALWAYS)
@@ -93,11 +106,13 @@ def require(folder: ModelFolder, outputs: Iterable[str]) -> None:
     if unknown := [name for name in outputs if name not in OUTPUTS]:
         raise SpecError(f"there is no output {unknown[0]!r}: choose among {', '.join(OUTPUTS)}")
     can = abilities(folder)
-    missing = [name for name in outputs if name not in can]
-    if not missing:
-        return
+    if missing := [name for name in outputs if name not in can]:
+        raise _refusal(folder, missing, can)
+
+
+def _refusal(folder: ModelFolder, missing: list[str], can: frozenset[str]) -> SpecError:
     reasons = dict.fromkeys(_reason(folder, name) for name in missing)
-    raise SpecError(
+    return SpecError(
         f"{folder.path} can't give {' and '.join(missing)}: {'; '.join(reasons)}. "
         f"It can give {', '.join(name for name in OUTPUTS if name in can)}"
     )

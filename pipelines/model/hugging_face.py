@@ -75,16 +75,24 @@ def load_hugging_face(
     ``attention`` is a name in transformers' registry; auto: the fastest that the network takes. SpecError as
     ``load_module``.
     """
-    module: Any = load_module(folder, dtype=dtype, device=device, trust_remote_code=trust_remote_code)
+    module = load_module(folder, dtype=dtype, device=device, trust_remote_code=trust_remote_code)
+    return as_network(module, folder, packed=packed, attention=attention, compile=compile)
+
+
+def as_network(
+    module: Any, folder: ModelFolder, *, packed: bool = False, attention: str = "auto", compile: bool = False
+) -> HuggingFaceNetwork:
+    """A module that is loaded already as a network, with the attention and path of ``load_hugging_face``."""
+    dtype, on_cpu = module.dtype, module.device.type == "cpu"
     packs = packed and can_pack(module) and set_attention(module, PACKED)
     if not packs and attention != "auto":
         set_attention(module, attention)
-    elif not packs and device.type == "cpu" and dtype != torch.float32:
+    elif not packs and on_cpu and dtype != torch.float32:
         set_attention(module, PADDED)
     tables = [child.weight for child in module.modules() if isinstance(child, nn.Embedding)]
     work = Work.of(module.parameters(), tables, module.config.hidden_size * module.config.num_hidden_layers)
     plain = attention != "auto" or compile
-    if device.type == "cpu" and dtype != torch.float16 and not plain and can_prepack():
+    if on_cpu and dtype != torch.float16 and not plain and can_prepack():
         prepack(module)
     if compile:
         module.compile(dynamic=True)
@@ -92,9 +100,18 @@ def load_hugging_face(
 
 
 def load_module(
-    folder: ModelFolder, *, dtype: torch.dtype, device: torch.device, trust_remote_code: bool = False
+    folder: ModelFolder,
+    *,
+    dtype: torch.dtype,
+    device: torch.device,
+    trust_remote_code: bool = False,
+    maker: str = "",
+    **fields: Any,
 ) -> nn.Module:
     """The network in inference mode, with the attention that transformers prefers for it.
+
+    ``maker`` names the class of transformers that loads it, "": the one for the network alone. ``fields`` of the config
+    count in place of the folder's.
 
     Weights come from safetensors, or from .bin files through weights_only loading. SpecError where the folder cannot
     be loaded, or lacks weights that the network needs.
@@ -102,11 +119,12 @@ def load_module(
     import transformers
 
     transformers.utils.logging.disable_progress_bar()
-    maker: Any = getattr(transformers, ENCODER_HALVES.get(folder.model_type, "AutoModel"))
+    transformers.utils.logging.set_verbosity_error()  # what is missing is refused below, what is beside it is no fault
+    loader: Any = getattr(transformers, maker or ENCODER_HALVES.get(folder.model_type, "AutoModel"))
     try:
-        module, info = maker.from_pretrained(
+        module, info = loader.from_pretrained(
             folder.network_path,
-            config=_config(folder, trust_remote_code),
+            config=_config(folder, trust_remote_code, fields),
             dtype=dtype,
             local_files_only=True,
             trust_remote_code=trust_remote_code,
@@ -114,7 +132,7 @@ def load_module(
         )
     except (OSError, ValueError, ImportError, UnpicklingError) as error:
         raise SpecError(f"{folder.network_path} does not load: {error}") from error
-    missing = [name for name in info["missing_keys"] if "pooler" not in name]
+    missing = sorted(name for name in info["missing_keys"] if "pooler" not in name)
     if missing:
         raise SpecError(
             f"{folder.network_path} lacks {len(missing)} weights such as {missing[0]}: fetch the model again"
@@ -122,12 +140,14 @@ def load_module(
     return module.to(device).eval().requires_grad_(False)
 
 
-def _config(folder: ModelFolder, trust_remote_code: bool) -> Any:
+def _config(folder: ModelFolder, trust_remote_code: bool, fields: dict[str, Any]) -> Any:
     from transformers import AutoConfig
 
     if "model_type" not in folder.config:
-        return AutoConfig.for_model(folder.model_type, **folder.config)
-    return AutoConfig.from_pretrained(folder.network_path, local_files_only=True, trust_remote_code=trust_remote_code)
+        return AutoConfig.for_model(folder.model_type, **{**folder.config, **fields})
+    return AutoConfig.from_pretrained(
+        folder.network_path, local_files_only=True, trust_remote_code=trust_remote_code, **fields
+    )
 
 
 def set_attention(module: Any, attention: str) -> bool:

@@ -10,12 +10,12 @@ from pipelines.model.bert import is_bert, load_bert
 from pipelines.model.device import DTYPES, Precision
 from pipelines.model.folder import ModelFolder
 from pipelines.model.network import Network
-from pipelines.spec import EmbedSpec, refuse
+from pipelines.spec import DocumentSpec, refuse
 
 
 def load_network(
     folder: ModelFolder,
-    spec: EmbedSpec,
+    spec: DocumentSpec,
     *,
     device: torch.device,
     precision: Precision,
@@ -28,12 +28,22 @@ def load_network(
     ``path`` auto is packed on CUDA in half precision where the network can, else padded. ``attention`` names one of
     transformers', whose network it then is. SpecError where the folder does not load or can't run as asked.
     """
-    packed = path == "packed" or (path == "auto" and device.type == "cuda" and precision != "float32")
+    packed = asks_for_packed(path, device, precision)
     how: dict[str, Any] = {"dtype": DTYPES[precision], "device": device, "packed": packed, "compile": compile}
     network = _load_bert(folder, attention, how) or _load_hugging_face(folder, attention, how, spec.trust_remote_code)
+    check_path(spec, folder, path, network)
+    return network
+
+
+def asks_for_packed(path: str, device: torch.device, precision: Precision) -> bool:
+    """Whether rows are to be packed where the network can."""
+    return path == "packed" or (path == "auto" and device.type == "cuda" and precision != "float32")
+
+
+def check_path(spec: DocumentSpec, folder: ModelFolder, path: str, network: Network) -> None:
+    """SpecError where the path that is asked for is not the network's."""
     if path == "packed" and network.path != "packed":
         refuse(spec, "model", f"a {folder.model_type} network cannot run packed: choose path padded")
-    return network
 
 
 def _load_bert(folder: ModelFolder, attention: str, how: dict[str, Any]) -> Network | None:

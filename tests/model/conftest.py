@@ -25,8 +25,17 @@ FAMILIES: dict[str, dict[str, Any]] = {
     "Camembert": SMALL | {"bos_token_id": 2, "eos_token_id": 3},
     "ModernBert": SMALL | {"local_attention": 8, "cls_token_id": 2, "sep_token_id": 3, "global_attn_every_n_layers": 2},
     "MPNet": SMALL | {"bos_token_id": 2, "eos_token_id": 3},
+    "DistilBert": {"vocab_size": len(VOCABULARY), "dim": 32, "n_layers": 3, "n_heads": 4, "hidden_dim": 48,
+                   "max_position_embeddings": 80, "initializer_range": 0.2},
+    "Albert": SMALL | {"embedding_size": 16, "num_hidden_groups": 1},
+    "Electra": SMALL | {"embedding_size": 16},
+    "DebertaV2": SMALL | {"relative_attention": True, "pos_att_type": ["p2c", "c2p"], "position_buckets": 8,
+                          "share_att_key": True, "norm_rel_ebd": "layer_norm", "position_biased_input": False,
+                          "type_vocab_size": 0},
     "GPT2": {"vocab_size": len(VOCABULARY), "n_embd": 32, "n_layer": 2, "n_head": 4, "n_positions": 80,
              "initializer_range": 0.2, "bos_token_id": 2, "eos_token_id": 3},
+    "Llama": SMALL | {"num_key_value_heads": 2, "bos_token_id": 2, "eos_token_id": 3},
+    "Qwen3": SMALL | {"num_key_value_heads": 2, "head_dim": 8, "bos_token_id": 2, "eos_token_id": 3},
     "T5": {"vocab_size": len(VOCABULARY), "d_model": 32, "d_kv": 8, "d_ff": 48, "num_layers": 2, "num_heads": 4,
            "pad_token_id": 0, "initializer_factor": 3.0},
 }  # fmt: skip
@@ -53,14 +62,27 @@ def make_folder(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]
     return lambda family="Bert", **asked: save(tmp_path_factory.mktemp(family), family, **asked)
 
 
-def save(folder: Path, family: str, modules: Modules | None = None, **files: Any) -> Path:
-    """``modules``: kind and config of each after the Transformer; ``files``: JSON by name, without suffix."""
+def save(
+    folder: Path,
+    family: str,
+    modules: Modules | None = None,
+    kind: str = "Model",
+    fields: dict[str, Any] | None = None,
+    **files: Any,
+) -> Path:
+    """``modules``: kind and config of each after the Transformer; ``files``: JSON by name, without suffix.
+
+    ``kind`` ends the name of the network's class; ``fields`` of the config count beside the family's.
+    """
     import torch
     import transformers
 
     torch.manual_seed(3)
-    config = getattr(transformers, f"{family}Config")(**FAMILIES[family])
-    network = getattr(transformers, f"{family}Model")(config)
+    config = getattr(transformers, f"{family}Config")(**{**FAMILIES[family], **(fields or {})})
+    network = getattr(transformers, f"{family}{kind}")(config)
+    if kind != "Model":  # so that no bias is 0 and no norm 1
+        for weight in network.parameters():
+            torch.nn.init.normal_(weight, mean=0.05, std=0.15)
     network.save_pretrained(folder)
     save_tokenizer(folder)
     if modules is not None:
