@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pickle import UnpicklingError
 from typing import Any
 
@@ -89,8 +89,7 @@ def as_network(
         set_attention(module, attention)
     elif not packs and on_cpu and dtype != torch.float32:
         set_attention(module, PADDED)
-    tables = [child.weight for child in module.modules() if isinstance(child, nn.Embedding)]
-    work = Work.of(module.parameters(), tables, module.config.hidden_size * module.config.num_hidden_layers)
+    work = _work(module)
     plain = attention != "auto" or compile
     if on_cpu and dtype != torch.float16 and not plain and can_prepack():
         prepack(module)
@@ -148,6 +147,18 @@ def _config(folder: ModelFolder, trust_remote_code: bool, fields: dict[str, Any]
     return AutoConfig.from_pretrained(
         folder.network_path, local_files_only=True, trust_remote_code=trust_remote_code, **fields
     )
+
+
+def _work(module: Any) -> Work:
+    """What the network computes. ALBERT's layers share the weights of a few groups, which count at each use."""
+    config = module.config
+    tables = [child.weight for child in module.modules() if isinstance(child, nn.Embedding)]
+    work = Work.of(module.parameters(), tables, config.hidden_size * config.num_hidden_layers)
+    if config.model_type != "albert":
+        return work
+    shared = sum(weight.numel() for weight in module.encoder.albert_layer_groups.parameters())
+    again = shared * (config.num_hidden_layers // config.num_hidden_groups - 1)
+    return replace(work, num_weights=work.num_weights + again)
 
 
 def set_attention(module: Any, attention: str) -> bool:

@@ -99,3 +99,9 @@ def test_the_work_of_a_network(make_folder: Callable[..., Path]) -> None:
     layer = 4 * (32 * 32 + 32) + (32 * 48 + 48) + (48 * 32 + 32) + 4 * 32
     assert work.num_weights == 3 * layer + 2 * 32 + (32 * 32 + 32)  # and the norm of the embeddings, and the pooler
     assert work.attention_width == 3 * 32
+
+
+def test_layers_that_share_weights_all_work(make_folder: Callable[..., Path]) -> None:
+    work = load_hugging_face(read_folder(make_folder("Albert")), dtype=torch.float32, device=CPU).work
+    layer = 4 * (32 * 32 + 32) + (32 * 48 + 48) + (48 * 32 + 32) + 4 * 32
+    assert work.num_weights == 3 * layer + 2 * 16 + (16 * 32 + 32) + (32 * 32 + 32)  # norm, projection, pooler
