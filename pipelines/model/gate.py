@@ -10,15 +10,18 @@ import hashlib
 import io
 from dataclasses import dataclass
 from importlib.metadata import version
+from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
 
 from pipelines.errors import GateError
-from pipelines.model.encoder import Encoder
+from pipelines.model.device import Precision
+from pipelines.model.encoder import Encoded, Encoder
 from pipelines.model.folder import ModelFolder
+from pipelines.model.scorer import MaskScorer
 from pipelines.model.tokenizer import DocumentTokenizer, TokenizedDocuments
-from pipelines.spec import EmbedSpec
+from pipelines.spec import DocumentSpec, EmbedSpec
 
 SENTENCE = "The harbour master counted nine ships at dawn and wrote each name into the long ledger. "
 TEXTS = (
@@ -33,6 +36,33 @@ TEXTS = (
 )
 LEAST_COSINE = {"float32": 0.99999, "bfloat16": 0.995, "float16": 0.999}
 """Below it an encoder is refused. Honest networks lose a few 1e-4 in bfloat16; chunks that mix lose far more."""
+
+
+class Gated(Protocol):
+    """What passes the gate: an encoder, or what makes of each chunk a vector that shows whether it computes right."""
+
+    @property
+    def precision(self) -> Precision:
+        """What runs."""
+        ...
+
+    @property
+    def path(self) -> str:
+        """packed or padded."""
+        ...
+
+    @property
+    def compiled(self) -> bool:
+        """Whether torch.compile is in it."""
+        ...
+
+    def encode(self, values: npt.NDArray[np.int32], offsets: npt.NDArray[np.int64], prompt_length: int = 0) -> Encoded:
+        """Vectors of chunks."""
+        ...
+
+    def variant(self, *, precision: Precision | None = None, compile: bool | None = None) -> Gated:
+        """The same in another precision, or without compilation."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -64,14 +94,14 @@ def tokenize_texts(tokenizer: DocumentTokenizer) -> TokenizedDocuments:
     return tokenizer.tokenize(TEXTS)
 
 
-def reference(folder: ModelFolder, spec: EmbedSpec) -> GateReference:
+def reference(folder: ModelFolder, spec: DocumentSpec) -> GateReference:
     """What the plain path gives for the frozen texts, under a resolved spec."""
-    plain = Encoder.plain(folder, spec)
+    plain: Gated = Encoder.plain(folder, spec) if isinstance(spec, EmbedSpec) else MaskScorer.plain(folder, spec)
     tokenizer = DocumentTokenizer(folder, spec)
     return GateReference(one_by_one(plain, tokenize_texts(tokenizer), tokenizer.prompt_length))
 
 
-def one_by_one(encoder: Encoder, tokens: TokenizedDocuments, prompt_length: int) -> npt.NDArray[np.float32]:
+def one_by_one(encoder: Gated, tokens: TokenizedDocuments, prompt_length: int) -> npt.NDArray[np.float32]:
     """float32[n, dim], each chunk in a forward pass of its own."""
     vectors = [
         encoder.encode(tokens.values[start:stop], np.array([0, stop - start]), prompt_length).vectors
@@ -80,7 +110,7 @@ def one_by_one(encoder: Encoder, tokens: TokenizedDocuments, prompt_length: int)
     return np.concatenate(vectors)
 
 
-def check(encoder: Encoder, tokenizer: DocumentTokenizer, reference: GateReference) -> float:
+def check(encoder: Gated, tokenizer: DocumentTokenizer, reference: GateReference) -> float:
     """The worst cosine of the encoder's real path with the reference.
 
     GateError where it is too low, naming what is to blame: the path is run again with one thing made plain at a time.
@@ -105,12 +135,12 @@ def worst_cosine(found: npt.NDArray[np.float32], expected: npt.NDArray[np.float3
 
 
 def _culprit(
-    encoder: Encoder, tokens: TokenizedDocuments, prompt_length: int, reference: GateReference
+    encoder: Gated, tokens: TokenizedDocuments, prompt_length: int, reference: GateReference
 ) -> tuple[str, str]:
     """What to blame, and what to do about it."""
     least = LEAST_COSINE[encoder.precision]
 
-    def passes(variant: Encoder) -> bool:
+    def passes(variant: Gated) -> bool:
         found = variant.encode(tokens.values, tokens.offsets, prompt_length).vectors
         return worst_cosine(found, reference.vectors) >= least
 

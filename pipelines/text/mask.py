@@ -105,3 +105,24 @@ def gathered(starts: Ints, counts: Ints) -> Ints:
     """Indices of the ranges starts[i]:starts[i] + counts[i], end to end."""
     ends = np.cumsum(counts)
     return np.arange(int(ends[-1]) if len(ends) else 0) + np.repeat(starts - (ends - counts), counts)
+
+
+def nth_words_masked(
+    values: npt.NDArray[Any],
+    offsets: npt.NDArray[Any],
+    scorable: npt.NDArray[np.bool_],
+    words: npt.NDArray[Any],
+    mask_id: int,
+    every: int,
+) -> npt.NDArray[np.int32]:
+    """The token ids, with every so many words masked, all their tokens, in the chunks that have no mask themselves.
+
+    ``every`` n masks a chunk's n-th word, its 2n-th and so on.
+    """
+    masked = values.astype(np.int32)
+    for start, stop in itertools.pairwise(offsets):
+        places = start + np.flatnonzero(scorable[start:stop])
+        if len(places) and not (values[start:stop] == mask_id).any():
+            number, _ = _word_numbers(words[places])
+            masked[places[number % every == every - 1]] = mask_id
+    return masked

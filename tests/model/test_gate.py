@@ -1,4 +1,6 @@
 import pickle
+from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -7,9 +9,11 @@ import torch
 
 from pipelines.errors import GateError
 from pipelines.model.encoder import Encoder
-from pipelines.model.folder import ModelFolder
+from pipelines.model.folder import ModelFolder, read_folder, resolve
 from pipelines.model.gate import GateReference, check, edition, reference
+from pipelines.model.scorer import MaskScorer
 from pipelines.model.tokenizer import DocumentTokenizer
+from pipelines.spec import PredictSpec
 from tests.model.conftest import spec_for
 
 
@@ -111,3 +115,20 @@ def test_a_reference_is_kept_as_bytes(truth: GateReference) -> None:
 def test_the_edition_names_who_computes() -> None:
     assert f"torch {torch.__version__}" in edition()
     assert "transformers 5." in edition()
+
+
+@pytest.mark.parametrize(("precision", "culprit"), [("float32", "the network"), ("bfloat16", "precision bfloat16")])
+def test_masked_language_models_pass_by_their_logits(
+    make_folder: Callable[..., Path], precision: str, culprit: str
+) -> None:
+    folder = read_folder(make_folder("Bert", kind="ForMaskedLM"))
+    spec = resolve(PredictSpec(model="m", precision=precision), folder)  # type: ignore[arg-type]
+    tokenizer = DocumentTokenizer(folder, spec)
+    truth = reference(folder, spec)
+    scorer = MaskScorer(folder, spec)
+    assert check(scorer, tokenizer, truth) > 0.995
+    assert truth.vectors.shape == (8, folder.config["vocab_size"])
+    head: Any = scorer._model.head
+    head.norm.weight.data[::2] *= -1
+    with pytest.raises(GateError, match=f"{culprit} makes vectors"):
+        check(scorer, tokenizer, truth)

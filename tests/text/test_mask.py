@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipelines.text.mask import MaskedCopies, gathered, mask_copies, masked_values
+from pipelines.text.mask import MaskedCopies, gathered, mask_copies, masked_values, nth_words_masked
 
 S = 9  # a special token, which is not scored
 IDS = np.array([S, 1, 2, 3, 4, S, S, 5, S], np.int32)  # two chunks
@@ -49,6 +49,21 @@ def test_nothing_to_score():
     copies = mask_copies(np.zeros(3, bool), np.zeros(3), np.array([0, 2, 2, 3]), "word_l2r", 2)
     assert len(copies) == 0
     assert [array.tolist() for array in masked_values(np.arange(3), np.array([0, 2, 2, 3]), copies, 7)] == [[], [0]]
+
+
+@pytest.mark.parametrize(
+    ("every", "expected"),
+    [(1, [S, 7, 7, 7, 7, S, S, 7, S]), (2, [S, 1, 2, 3, 7, S, S, 5, S]), (3, IDS.tolist())],
+)
+def test_every_nth_word_by_hand(every, expected):
+    assert nth_words_masked(IDS, OFFSETS, SCORABLE, WORDS, 7, every).tolist() == expected
+    assert IDS[1] == 1  # what was given stays
+
+
+def test_where_there_is_a_mask_no_word_is_masked():
+    values = np.array([1, 7, 2, 3, 4], np.int32)
+    masked = nth_words_masked(values, np.array([0, 3, 5]), values != 7, np.arange(5), 7, 2)
+    assert masked.tolist() == [1, 7, 2, 3, 7]
 
 
 def test_ranges():
