@@ -109,7 +109,7 @@ class DocumentTokenizer:
 
     def token(self, token_id: int) -> str:
         """The token of an id, as the vocabulary has it; "" for an id that it does not have."""
-        return self._tokenizer.id_to_token(token_id) or ""
+        return (self._tokenizer.id_to_token(token_id) if token_id >= 0 else None) or ""
 
     def tokenize(
         self, texts: Sequence[str], prompt: str | None = None, *, with_words: bool = False

@@ -83,6 +83,15 @@ def test_a_pseudo_perplexity_by_hand(folder: ModelFolder) -> None:
     ]  # fmt: skip
 
 
+def test_a_chunk_that_fails_is_told_and_the_others_are_filled(folder: ModelFolder) -> None:
+    model, tokenizer = predictor(folder, top_k=1)
+    chunks = Chunks(np.array([CLS, MASK, SEP, CLS, MASK, 10**6, CLS, MASK, SEP], np.int32), np.array([0, 3, 6, 9]))
+    found = model.fill(chunks)
+    assert set(found.failures) == {1}
+    assert found.tokens == [found.tokens[0], "", found.tokens[0]]
+    assert found.texts == [tokenizer.decode([int(found.ids[0, 0])]), "", found.texts[0]]
+
+
 def test_a_prompt_is_seen_and_not_scored(folder: ModelFolder) -> None:
     model, tokenizer = predictor(folder, prompt="the king ")
     chunks, words = chunks_of(tokenizer, ["of bread"])
