@@ -16,6 +16,9 @@ import pyarrow as pa
 
 HEADER = "_slice"
 
+EMBEDDING = "embedding"
+"""Column of the vectors: ``vectors_to_arrow`` of floats, ``codes_to_arrow`` of int8 or binary."""
+
 DEAD_LETTER = pa.struct([("row", pa.int64()), ("stage", pa.string()), ("reason", pa.string())])
 """A row that could not be processed: its number in the shard, which stage said so, why (never the text)."""
 
@@ -74,6 +77,26 @@ RECEIPT = pa.schema(
     ]
 )
 """What the write stage gives back for each slice, one row."""
+
+FILLING = pa.struct(
+    [
+        pa.field("position", pa.int32(), nullable=False),  # the mask's place among the chunk's tokens
+        pa.field("tokens", pa.list_(pa.string()), nullable=False),  # as the vocabulary has them, likeliest first
+        pa.field("ids", pa.list_(pa.int32()), nullable=False),
+        pa.field("log_probs", pa.list_(pa.float32()), nullable=False),
+    ]
+)
+"""What a mask may stand for."""
+
+PSEUDO_PERPLEXITY = pa.struct(
+    [
+        pa.field("log_prob", pa.float64()),  # sum over the scored tokens, natural logarithm
+        pa.field("num_scored", pa.int32(), nullable=False),
+        pa.field("perplexity", pa.float64()),  # exp(-log_prob / num_scored)
+        pa.field("reason", pa.string()),  # why there is none; null where there is one
+    ]
+)
+"""How likely a chunk is, each of its tokens told by the others."""
 
 CHUNK_FIELDS = [("chunk_index", pa.int32()), ("char_start", pa.int64()), ("char_end", pa.int64())]
 
@@ -188,3 +211,16 @@ def vectors_to_numpy(column: pa.ChunkedArray | pa.Array) -> np.ndarray:
     """What ``vectors_to_arrow`` made, as [n, dim]."""
     array = _one_chunk(column) if isinstance(column, pa.ChunkedArray) else column
     return array.flatten().to_numpy(zero_copy_only=False).reshape(len(array), array.type.list_size)
+
+
+def codes_to_arrow(codes: np.ndarray) -> pa.FixedSizeBinaryArray:
+    """int8 or uint8 [n, k] as fixed_size_binary[k]."""
+    values = np.ascontiguousarray(codes)
+    return pa.FixedSizeBinaryArray.from_buffers(pa.binary(codes.shape[1]), len(codes), [None, pa.py_buffer(values)])
+
+
+def codes_to_numpy(column: pa.ChunkedArray | pa.Array, dtype: np.dtype | type = np.int8) -> np.ndarray:
+    """What ``codes_to_arrow`` made, as [n, k] of this type of one byte."""
+    array = _one_chunk(column) if isinstance(column, pa.ChunkedArray) else column
+    codes = np.frombuffer(array.buffers()[1] or b"", dtype).reshape(-1, array.type.byte_width)
+    return codes[array.offset : array.offset + len(array)]
