@@ -1,4 +1,4 @@
-"""Fixtures that many tests share: one local Ray a session, one S3 server a session."""
+"""Fixtures that many tests share, each started once a session and only if a test asks for it."""
 
 from __future__ import annotations
 
@@ -16,6 +16,8 @@ from tests.servers import S3Server, seaweed
 if TYPE_CHECKING:
     from ray.data import DataContext
 
+    from tests.faults.nodes import Head, TwoNodes
+
 QUIET = {
     "RAY_USAGE_STATS_ENABLED": "0",
     "RAY_DATA_DISABLE_PROGRESS_BARS": "1",
@@ -24,6 +26,8 @@ QUIET = {
     "TOKENIZERS_PARALLELISM": "false",
 }
 os.environ.update(QUIET)  # before anything imports ray, which reads some of them only then
+for name in [name for name in os.environ if name.startswith("AWS_")]:
+    del os.environ[name]  # whoever runs the tests may have a store of their own: no test is to reach it
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -54,14 +58,36 @@ def ray_session() -> Iterator[None]:
 
 
 @pytest.fixture(scope="session")
-def s3(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3Server]:
-    """A real S3 server, one a session; the environment of this process tells clients how to reach it."""
-    with seaweed(tmp_path_factory.mktemp("s3")) as server, pytest.MonkeyPatch.context() as patch:
-        for name in [name for name in os.environ if name.startswith("AWS_")]:
-            patch.delenv(name)
-        for name, value in server.environment.items():
-            patch.setenv(name, value)
+def head(s3_server: S3Server) -> Iterator[Head]:
+    """A head of four CPUs with a job server, for jobs in processes of their own; it may use the S3 server."""
+    from tests.faults.nodes import ray_head
+
+    with ray_head("--num-cpus=4", "--include-dashboard=true", variables=s3_server.environment) as head:
+        yield head
+
+
+@pytest.fixture(scope="session")
+def two_nodes() -> Iterator[TwoNodes]:
+    """A cluster of two nodes on this machine; whoever changes it leaves two."""
+    from tests.faults.nodes import cluster_of_two
+
+    with cluster_of_two() as cluster:
+        yield cluster
+
+
+@pytest.fixture(scope="session")
+def s3_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3Server]:
+    """A real S3 server, one a session. Nobody is told of it: processes that are to reach it get its environment."""
+    with seaweed(tmp_path_factory.mktemp("s3")) as server:
         yield server
+
+
+@pytest.fixture
+def s3(s3_server: S3Server, monkeypatch: pytest.MonkeyPatch) -> S3Server:
+    """The S3 server, which this process reaches by its own environment as long as the test runs."""
+    for name, value in s3_server.environment.items():
+        monkeypatch.setenv(name, value)
+    return s3_server
 
 
 @pytest.fixture

@@ -1,21 +1,30 @@
-"""The README is true: its commands and its Python run here, one after the other as a reader would type them.
+"""The README is true: its commands and its Python run here, as a reader would type them.
 
-They run in a folder with links to the house, on the demo corpus, with ``--limit 512`` made smaller to save minutes.
-``make test`` is what CI itself runs; ``ray job submit`` runs in tests/faults, on a head with a job server.
+They run in a copy of the house, on the demo corpus, with ``--limit 512`` made smaller to save minutes. The first
+starts a Ray of its own, as on a laptop; the others find a cluster by ``RAY_ADDRESS``. ``make test`` is what CI runs.
 """
+
+from __future__ import annotations
 
 import os
 import re
+import shutil
 import subprocess
 import sys
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from tests.faults.nodes import Head
+from tests.servers import S3Server
+
 HOUSE = Path(__file__).parent.parent
 README = (HOUSE / "README.md").read_text()
-LIMIT = ("--limit 512", "--limit 40")
+SHARD = "sotu/sotu-00-of-08.parquet"
 
 
 def blocks(language: str) -> list[str]:
@@ -23,66 +32,101 @@ def blocks(language: str) -> list[str]:
     return re.findall(rf"^```{language}\n(.*?)^```$", README, re.MULTILINE | re.DOTALL)
 
 
+COMMANDS, PYTHON = blocks("bash"), blocks("python")
+(BY_CONFIG,) = (command for command in COMMANDS if "--config" in command and command.count("--") == 2)
+(SUBMITTED,) = (command for command in COMMANDS if "ray job submit" in command)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Desk:
+    """A folder as a reader has it, and what the commands said there: each is run once."""
+
+    folder: Path
+    cluster: dict[str, str]
+    """The environment of those who have a cluster."""
+    told: dict[str, str] = field(default_factory=dict)
+
+    def run(self, command: str) -> str:
+        """What a command of the README prints."""
+        if command not in self.told:
+            environment = dict(os.environ) if command == COMMANDS[0] else self.cluster
+            self.told[command] = self.call(["bash", "-ec", command.replace("--limit 512", "--limit 40")], environment)
+        return self.told[command]
+
+    def call(self, words: list[str], environment: dict[str, str]) -> str:
+        """What a process in the folder prints, in a shell where the virtual environment is active."""
+        path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
+        done = subprocess.run(
+            words, cwd=self.folder, env=environment | {"PATH": path}, capture_output=True, text=True, timeout=280,
+            check=False,
+        )  # fmt: skip
+        assert done.returncode == 0, done.stderr[-3000:] + done.stdout[-3000:]
+        return done.stdout
+
+
 @pytest.fixture(scope="module")
-def desk(tmp_path_factory, s3):
-    """A folder as a reader has it: the house, the demo corpus on disk and in a bucket, vectors by the config file."""
+def desk(tmp_path_factory: pytest.TempPathFactory, s3_server: S3Server, head: Head) -> Desk:
+    """The house, the demo corpus on disk, and a shard of it in a bucket."""
     folder = tmp_path_factory.mktemp("reader")
     for name in ("jobs", "pipelines", "examples"):
-        (folder / name).symlink_to(HOUSE / name)
-    run([sys.executable, "-m", "examples.demo_corpus", "--output", "build/sotu"], folder)
-    client = s3.client()
+        shutil.copytree(HOUSE / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
+    for name in (".gitignore", ".rayignore"):
+        shutil.copy(HOUSE / name, folder)
+    desk = Desk(folder=folder, cluster=head.environment)
+    desk.call([sys.executable, "-m", "examples.demo_corpus", "--output", "build/sotu"], dict(os.environ))
+    client = s3_server.client()
     for bucket in ("corpus", "vectors"):
         client.call_s3("create_bucket", Bucket=bucket)
-    client.put(str(folder / "build/sotu/sotu-00-of-08.parquet"), "corpus/sotu/sotu-00-of-08.parquet")
-    run(["bash", "-ec", shortened("python -m jobs.embed --config examples/embed-sotu.yaml --limit 512")], folder)
-    return folder
+    client.put(str(folder / "build" / SHARD), f"corpus/{SHARD}")
+    return desk
 
 
-def shortened(command: str) -> str:
-    return command.replace(*LIMIT)
+def test_the_examples_are_there() -> None:
+    assert len(COMMANDS) >= 6
+    assert len(PYTHON) >= 5
+    assert all("--limit 512" in block or "--text" in block for block in COMMANDS)
 
 
-def run(command: list[str], folder: Path) -> str:
-    path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
-    done = subprocess.run(
-        command, cwd=folder, env={**os.environ, "PATH": path}, capture_output=True, text=True, timeout=280, check=False
-    )
-    assert done.returncode == 0, done.stderr[-3000:] + done.stdout[-1000:]
-    return done.stdout
+@pytest.mark.parametrize("command", COMMANDS)
+def test_command(command: str, desk: Desk) -> None:
+    told = desk.run(command)
+    if command == SUBMITTED:
+        assert "succeeded" in told
+        assert ": 40 documents, 40 rows" in told
+    else:
+        assert told.startswith(("embed", "[-0.", "[0."))
 
 
-def commands() -> list[str]:
-    return [block for block in blocks("bash") if "ray job submit" not in block]
-
-
-def test_the_examples_are_there():
-    assert len(commands()) >= 5
-    assert len(blocks("python")) >= 5
-    assert all("--limit 512" in block or "--text" in block for block in blocks("bash"))
-
-
-@pytest.mark.parametrize("command", commands())
-def test_command(command, desk):
-    told = run(["bash", "-ec", shortened(command)], desk)
-    assert told.startswith(("embed", "[-0.", "[0."))
-
-
-@pytest.mark.parametrize("code", blocks("python"))
-def test_python(code, desk):
-    told = run([sys.executable, "-c", code], desk)
+@pytest.mark.parametrize("code", PYTHON)
+def test_python(code: str, desk: Desk) -> None:
+    desk.run(BY_CONFIG)
+    told = desk.call([sys.executable, "-c", code], dict(os.environ))
     assert told or "print" not in code
 
 
-def test_the_outputs_are_as_the_readme_says(desk, s3):
-    part = next((desk / "build/sotu-vectors/parts").rglob("*.parquet"))
-    table = pq.read_table(part)
+def test_the_outputs_are_as_the_readme_says(desk: Desk, s3_server: S3Server) -> None:
+    for command in COMMANDS:
+        desk.run(command)
+    table = rows(desk.folder / "build/sotu-vectors")
     assert table.column_names == ["id", "embedding", "num_tokens", "truncated", "year", "president"]
     assert str(table.schema.field("embedding").type) == "fixed_size_list<element: float>[384]"
     assert b"manta.model_hash" in table.schema.metadata
-    assert {key.split("/")[1] for key in s3.keys("vectors")} == {"parts", "_manta"}
+    assert {key.split("/")[1] for key in s3_server.keys("vectors")} == {"parts", "_manta"}
 
 
-def test_every_flag_named_is_a_flag():
+def test_a_submitted_job_gives_what_the_same_job_gives_here(desk: Desk, s3_server: S3Server) -> None:
+    desk.run(SUBMITTED)
+    desk.run(BY_CONFIG)
+    (output,) = re.findall(r"--output s3://(\S+)/", SUBMITTED)
+    assert rows(output, s3_server.client()).equals(rows(desk.folder / "build/sotu-vectors"))
+
+
+def rows(output: Path | str, filesystem: Any = None) -> pa.Table:
+    """Every row of an output, in order of ids."""
+    return pq.read_table(f"{output}/parts", filesystem=filesystem, partitioning=None).sort_by("id")
+
+
+def test_every_flag_named_is_a_flag() -> None:
     help_text = subprocess.run(
         [sys.executable, "-m", "jobs.embed", "--help"], cwd=HOUSE, capture_output=True, text=True, check=True
     ).stdout
@@ -90,7 +134,7 @@ def test_every_flag_named_is_a_flag():
     assert {flag for flag in flags if f"--{flag}" not in help_text} == set()
 
 
-def test_every_file_named_is_there():
+def test_every_file_named_is_there() -> None:
     linked = re.findall(r"\]\(([^)#:]+)\)", README)
     assert linked
     assert [name for name in linked if not (HOUSE / name).exists()] == []

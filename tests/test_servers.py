@@ -2,10 +2,18 @@
 
 from __future__ import annotations
 
+import os
+
 import pytest
 import s3fs
 
 from tests.servers import S3Server, free_ports
+
+
+def test_only_who_asks_for_it_is_told_of_the_server(s3_server: S3Server, request: pytest.FixtureRequest) -> None:
+    assert [name for name in os.environ if name.startswith("AWS_")] == []
+    request.getfixturevalue("s3")
+    assert os.environ["AWS_ENDPOINT_URL_S3"] == s3_server.endpoint
 
 
 def test_buckets_are_fresh(s3: S3Server) -> None:

@@ -1,4 +1,4 @@
-"""Real Ray heads for tests: their own ports, folder and token; ended by process ids, with all that they started."""
+"""Real Ray heads and clusters for tests: their own ports, folder and token; ended by ids, with all they started."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -30,6 +30,19 @@ FAKE_CLOUD = {
     "AUTOSCALER_UPDATE_INTERVAL_S": "1",
 }
 STORE = "--object-store-memory=200000000"
+CLUSTER = """
+import sys
+from ray.cluster_utils import Cluster
+
+cluster = Cluster()
+cluster.add_node(num_cpus=0, include_dashboard=False)
+node = cluster.add_node(num_cpus=4)
+print(cluster.address, flush=True)
+for _ in sys.stdin:
+    cluster.remove_node(node, allow_graceful=False)
+    node = cluster.add_node(num_cpus=4)
+    print("replaced", flush=True)
+"""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,17 +59,40 @@ class Head:
         return workers(self.pid, doing)
 
 
+@dataclass(frozen=True, kw_only=True)
+class TwoNodes:
+    """A head without CPUs, and a node with four."""
+
+    environment: dict[str, str]
+    process: subprocess.Popen[str]
+
+    def replace_node(self) -> None:
+        """Kill the node with all that runs there, and add another in its place."""
+        assert self.process.stdin is not None
+        assert self.process.stdout is not None
+        self.process.stdin.write("go\n")
+        self.process.stdin.flush()
+        assert self.process.stdout.readline() == "replaced\n"
+
+    def workers(self, doing: str) -> list[psutil.Process]:
+        """Its worker processes that bear this in their title."""
+        return workers(self.process.pid, doing)
+
+
 @contextmanager
-def ray_head(*flags: str, may_add: dict[str, Any] | None = None) -> Iterator[Head]:
+def ray_head(
+    *flags: str, may_add: dict[str, Any] | None = None, variables: Mapping[str, str] | None = None
+) -> Iterator[Head]:
     """`ray start --head` with these further flags. Only holders of its token, which is in the environment, get in.
 
-    ``may_add`` are resources of the one node that its autoscaler may add. (Ray's own AutoscalingCluster ends every Ray
-    on the machine before and after; this ends only what it started.)
+    ``variables`` come into the environment of the head and of its drivers. ``may_add`` are resources of the one node
+    that its autoscaler may add. (Ray's own AutoscalingCluster ends every Ray on the machine before and after; this ends
+    only what it started.)
     """
     folder = Path(tempfile.mkdtemp(prefix="ray-", dir="/tmp"))  # sockets' paths must stay short
     port, client, agent, dashboard = free_ports(4)
     address = f"127.0.0.1:{port}"
-    known = environment_in(folder)
+    known = environment_in(folder) | dict(variables or {})
     if may_add is not None:
         (folder / "autoscaling.yaml").write_text(json.dumps(autoscaling(address, may_add)))
         flags = (*flags, f"--autoscaling-config={folder}/autoscaling.yaml")
@@ -71,6 +107,26 @@ def ray_head(*flags: str, may_add: dict[str, Any] | None = None) -> Iterator[Hea
         wait_for_port(port, process, folder / "head.log")
         url = f"http://127.0.0.1:{dashboard}"
         yield Head(folder=folder, pid=process.pid, dashboard=url, environment=known | {"RAY_ADDRESS": address})
+    finally:
+        end(process)
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+@contextmanager
+def cluster_of_two() -> Iterator[TwoNodes]:
+    """Two nodes on this machine, which see the same disk."""
+    folder = Path(tempfile.mkdtemp(prefix="ray-", dir="/tmp"))
+    environment = environment_in(folder)
+    with (folder / "cluster.log").open("w") as log:
+        process = subprocess.Popen(
+            [sys.executable, "-c", CLUSTER], env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+            stderr=log, text=True,
+        )  # fmt: skip
+    try:
+        assert process.stdout is not None
+        address = process.stdout.readline().strip()
+        assert address, (folder / "cluster.log").read_text()
+        yield TwoNodes(environment=environment | {"RAY_ADDRESS": address}, process=process)
     finally:
         end(process)
         shutil.rmtree(folder, ignore_errors=True)

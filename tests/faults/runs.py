@@ -9,15 +9,18 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 import pyarrow.parquet as pq
 
+from pipelines.spec import EmbedSpec, Slicing
 from tests.sources import ROOT
-from tests.tiny import parts
+from tests.tiny import embed_in_turn, parts
 
 NUM_SHARDS = 4
-SHARD_ROWS = 400
+SHARD_ROWS = 240
 SLICE_ROWS = 20
+ENDLESS_SLICES = 5000
 PATIENCE_SECONDS = 240
 
 
@@ -35,8 +38,15 @@ class Corpus:
 
 
 def flags_for(model: Path) -> tuple[str, ...]:
-    """What is the same in all runs here."""
-    return ("--spec.model", str(model), "--slicing.max_rows", str(SLICE_ROWS), "--progress", "log")
+    """What is the same in all runs here. One thread an encoder, as in the run that nothing disturbs."""
+    slices = ("--slicing.max_rows", str(SLICE_ROWS))
+    return ("--spec.model", str(model), *slices, "--gpu.num_threads", "1", "--progress", "log")
+
+
+def without_ray(model: Path, documents: Path, output: Path, **order: Any) -> int:
+    """The same request, done in this process, one slice after another where nothing disturbs: its exit code."""
+    slicing = Slicing(max_rows=SLICE_ROWS)
+    return embed_in_turn(EmbedSpec(model=str(model)), documents, output, slicing=slicing, **order).exit_code
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -82,7 +92,7 @@ def ended(run: subprocess.Popen[str]) -> Ended:
     return Ended(code=run.returncode, out=out, err=err)
 
 
-def until(seen: Callable[[], bool], run: subprocess.Popen[str], poll_seconds: float = 0.01) -> None:
+def until(seen: Callable[[], bool], run: subprocess.Popen[str], poll_seconds: float = 0.02) -> None:
     """Return once this is so; AssertionError with the run's last words where it ends before."""
     end = time.monotonic() + PATIENCE_SECONDS
     while not seen():

@@ -15,10 +15,10 @@ from tests.faults.runs import Job, ended
 
 
 @pytest.mark.timeout(300)
-def test_one_query_is_embedded_without_ray(model: Path) -> None:
+def test_one_query_is_embedded_without_ray(tiny_model: Path) -> None:
     folder = Path(tempfile.mkdtemp(prefix="ray-", dir="/tmp"))
     try:
-        job = Job(flags=("--spec.model", str(model)), environment=environment_in(folder))
+        job = Job(flags=("--spec.model", str(tiny_model)), environment=environment_in(folder))
         run = job.start("", "--text", "the king of the river")
         below = set()
         while run.poll() is None:
@@ -29,4 +29,5 @@ def test_one_query_is_embedded_without_ray(model: Path) -> None:
     finally:
         shutil.rmtree(folder)
     vector = np.array(json.loads(query.out))
-    np.testing.assert_allclose(vector, Encoder(EmbedSpec(model=str(model))).encode_query(["the king of the river"])[0])
+    ours = Encoder(EmbedSpec(model=str(tiny_model)))
+    np.testing.assert_allclose(vector, ours.encode_query(["the king of the river"])[0])

@@ -28,7 +28,7 @@ def test_workers_of_every_stage_killed_in_midstream_lose_and_double_nothing(
     until(lambda: kill("ChunkTokenizer"), run)
     until(lambda: bool(head.workers("MapBatches(ChunkTokenizer)).submit")), run)
     kill("ReadSliceSource")  # again where it still reads: a slow machine, or one that gave some slices only
-    for stage, parts in (("ChunkEncoder", 8), ("PartWriter", 40)):
+    for stage, parts in (("ChunkEncoder", 5), ("PartWriter", 24)):
         until(lambda parts=parts: num_parts(output) >= parts, run)
         until(lambda stage=stage: kill(stage), run)
     assert len(killed) >= 4

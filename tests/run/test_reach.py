@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import json
 import os
-import secrets
 import subprocess
 import sys
 from pathlib import Path
@@ -11,19 +10,20 @@ import pytest
 
 from pipelines.errors import SpecError
 from pipelines.run.reach import blind_nodes, look, probe, require_shared, witness
+from tests.faults.nodes import BIN, TwoNodes
+from tests.sources import ROOT
 
-SCRIPT = """
-import json, os, signal, subprocess, sys, time
+DRIVER = """
+import json, subprocess, sys, time
 import ray
-from ray.cluster_utils import Cluster
 from pipelines.errors import SpecError
 from pipelines.run.reach import require_shared
 
 folder, private = sys.argv[1], sys.argv[2] == "private"
-args = {"num_cpus": 1, "object_store_memory": 80 * 2**20, "include_dashboard": False}
-cluster = Cluster(initialize_head=True, head_node_args=args)
-cluster.add_node(num_cpus=1, object_store_memory=80 * 2**20)
-ray.init(address=cluster.address, log_to_driver=False, logging_level="ERROR")
+ray.init(log_to_driver=False, logging_level="ERROR")
+
+def alive():
+    return [node for node in ray.nodes() if node["Alive"]]
 
 def verdict():
     try:
@@ -32,21 +32,22 @@ def verdict():
         return str(error)
     return "shared"
 
-said = {"two": verdict()}
+said = {"nodes": len(alive()), "two": verdict()}
 if private:
-    hide = f"mount -t tmpfs none {folder} && exec {sys.argv[3]} start --address={cluster.address} --num-cpus=1 --block"
+    address = ray.get_runtime_context().gcs_address
+    hide = f"mount -t tmpfs none {folder} && exec {sys.argv[3]} start --address={address} --num-cpus=1 --block"
     flags = "--object-store-memory=80000000 --min-worker-port=0 --max-worker-port=0 --node-name=private"
     node = subprocess.Popen(["unshare", "-rm", "sh", "-c", f"{hide} {flags}"], stdout=subprocess.DEVNULL)
     try:
-        while sum(n["Alive"] for n in ray.nodes()) < 3 and node.poll() is None:
+        while len(alive()) < 3 and node.poll() is None:
             time.sleep(0.2)
-        said["blind"] = next(n["NodeID"][:8] for n in ray.nodes() if n["NodeName"] == "private")
+        said["blind"] = next(n["NodeID"][:8] for n in alive() if n["NodeName"] == "private")
         said["three"] = verdict()
     finally:
         node.terminate()
         node.wait(30)
-ray.shutdown()
-cluster.shutdown()
+        while len(alive()) > 2:
+            time.sleep(0.2)
 print(json.dumps(said))
 """
 
@@ -59,18 +60,18 @@ def can_hide_mounts() -> bool:
         return False
 
 
-def test_on_several_nodes_a_path_is_good_only_if_all_see_it(tmp_path: Path) -> None:
+def test_on_several_nodes_a_path_is_good_only_if_all_see_it(two_nodes: TwoNodes, tmp_path: Path) -> None:
     """Two nodes that share the disk agree; a third with another file system mounted over the folder does not."""
     (tmp_path / "corpus").mkdir()
     (tmp_path / "corpus" / "a.parquet").write_bytes(b"PAR1")
     private = can_hide_mounts()
-    environment = os.environ | {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": secrets.token_hex(32)}
-    ray = str(Path(sys.executable).with_name("ray"))
-    command = [sys.executable, "-c", SCRIPT, str(tmp_path), "private" if private else "", ray]
-    run = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=200, check=False)
+    command = [sys.executable, "-c", DRIVER, str(tmp_path), "private" if private else "", str(BIN / "ray")]
+    run = subprocess.run(
+        command, cwd=ROOT, env=two_nodes.environment, capture_output=True, text=True, timeout=200, check=False
+    )
     assert run.returncode == 0, run.stderr
     said = json.loads(run.stdout.splitlines()[-1])
-    assert said["two"] == "shared"
+    assert (said["nodes"], said["two"]) == (2, "shared")
     assert not (tmp_path / "out").exists()
     if private:
         assert str(tmp_path) in said["three"]

@@ -12,9 +12,15 @@ from tests.servers import S3Server
 
 
 @pytest.fixture(scope="session")
-def bucket(s3: S3Server) -> str:
+def session_bucket(s3_server: S3Server) -> str:
     """One bucket a session: to the server each is a set of volumes of its own."""
-    return s3.bucket()
+    return s3_server.bucket()
+
+
+@pytest.fixture
+def bucket(s3: S3Server, session_bucket: str) -> str:
+    """The session's bucket, which the test can reach."""
+    return session_bucket
 
 
 @pytest.fixture(params=["disk", "s3"])
