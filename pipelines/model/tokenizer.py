@@ -175,11 +175,13 @@ def _load(folder: ModelFolder, spec: DocumentSpec) -> Tokenizer:
 
 def _convert(folder: ModelFolder, spec: DocumentSpec) -> Tokenizer:
     """The tokenizer that transformers makes from older files (vocab.txt, sentencepiece)."""
-    from transformers import AutoTokenizer
+    from transformers import AutoConfig, AutoTokenizer
 
+    told = "model_type" in folder.config  # else transformers would not know which tokenizer the files are for
+    config = None if told else AutoConfig.for_model(folder.model_type, **folder.config)
     try:
         tokenizer = AutoTokenizer.from_pretrained(
-            folder.network_path, local_files_only=True, trust_remote_code=spec.trust_remote_code
+            folder.network_path, config=config, local_files_only=True, trust_remote_code=spec.trust_remote_code
         )
     except (OSError, ValueError, ImportError) as error:
         raise SpecError(f"{folder.network_path} has no tokenizer that loads ({error}): add tokenizer.json") from error

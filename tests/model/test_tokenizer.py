@@ -9,6 +9,8 @@ from hypothesis import strategies as st
 from pipelines.errors import SpecError
 from pipelines.model.folder import ModelFolder, read_folder
 from pipelines.model.tokenizer import DocumentTokenizer, TokenizedDocuments
+from pipelines.spec import DocumentSpec
+from pipelines.store.models import package_folder
 from tests.model.conftest import spec_for
 
 
@@ -145,3 +147,11 @@ def test_the_mask_and_other_special_tokens(minilm: ModelFolder, make_folder: Cal
     assert DocumentTokenizer(read_folder(path), spec_for(read_folder(path))).mask_id is None
     (path / "special_tokens_map.json").write_text('{"mask_token": {"content": "[HOLE]"}}')
     assert DocumentTokenizer(read_folder(path), spec_for(read_folder(path))).mask_id == 4
+
+
+def test_the_tokenizer_of_a_config_without_model_type() -> None:
+    folder = read_folder(package_folder("package:rxnfp/models/transformers/bert_pretrained"))
+    tokenizer = DocumentTokenizer(folder, DocumentSpec(model="m", prompt="", max_seqlen=32))
+    tokens = tokenizer.tokenize(["( = ) [MASK] 1"]).values.tolist()
+    assert [tokenizer.token(token) for token in tokens] == ["[CLS]", "(", "=", ")", "[MASK]", "1", "[SEP]"]
+    assert tokenizer.mask_id == tokens[4]
