@@ -50,6 +50,7 @@ ROOMS = {
 # Modules that are imported where start-up time or a bare machine counts, and what they must not bring along.
 LIGHT = {
     "pipelines.model.folder": {"numpy", "torch", "transformers", "tokenizers"},
+    "pipelines.model.abilities": {"numpy", "torch", "transformers", "tokenizers"},
     "pipelines.run.local": {"ray"},
     "pipelines.run.plan": {"torch", "transformers"},
     "jobs.embed": {"torch", "transformers"},
