@@ -24,9 +24,11 @@ from pipelines.store.manifest import read_manifest
 from pipelines.store.parts import list_parts, read_dead_letters
 from tests import hostile
 from tests.sources import ROOT
-from tests.tiny import embed_in_turn, listing, own_data_context, rows, sentence, write_shard
+from tests.tiny import embed_in_turn, listing, own_data_context, rows, write_shard
 
 FOUR = Slicing(max_rows=4)
+TWO_ENCODERS = EncodePool(max_actors=2, num_cpus=1, num_threads=1)
+ONE_TOKENIZER = TokenizePool(max_actors=1, num_cpus=0.25)
 
 
 @pytest.fixture(scope="module")
@@ -47,10 +49,10 @@ def run(spec: EmbedSpec, folder: Path, **more: Any) -> int:
 
 @pytest.fixture(scope="module")
 def odd(ray_session: None, spec: EmbedSpec, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, int]:
-    """The hostile corpus, embedded on Ray, and the exit code."""
+    """The hostile corpus, embedded on Ray by two encoders that share a gate, and the exit code."""
     folder = tmp_path_factory.mktemp("odd")
     hostile.write(folder / "corpus")
-    return folder, run(spec, folder)
+    return folder, run(spec, folder, gpu=TWO_ENCODERS, cpu=ONE_TOKENIZER)
 
 
 def letters(output: Path) -> list[dict[str, Any]]:
@@ -96,6 +98,7 @@ def test_the_run_file_tells_what_it_cost(odd: tuple[Path, int]) -> None:
     assert told["stage_seconds"]["encode compute"] > 0
     assert told["peak_bytes"].keys() == {"read", "tokenize", "encode", "write"}
     assert told["facts"]["precision"] == "float32"
+    assert told["placement"]["encode_actors"][1] == 2
     assert told["corpus"]["set_aside"].keys() == hostile.SET_ASIDE.keys()
 
 
@@ -132,27 +135,6 @@ def test_others_read_the_parts(odd: tuple[Path, int], reader: str) -> None:
         assert sorted(frame["id"].to_list()) == ids
         worst = min(sum(x * x for x in vector) for vector in frame["embedding"].to_list())
     assert worst == pytest.approx(1.0, abs=1e-5)
-
-
-def test_several_encoders_share_a_gate_and_do_only_what_is_new(odd: tuple[Path, int], spec: EmbedSpec) -> None:
-    folder, _ = odd
-    before = listing(folder / "vectors/parts")
-    write_shard(folder / "corpus/k-new.parquet", 9, first=700)
-    pools = {
-        "gpu": EncodePool(max_actors=2, num_cpus=1, num_threads=1),
-        "cpu": TokenizePool(max_actors=1, num_cpus=0.25),
-    }
-    assert run(spec, folder, **pools) == 0
-    after = listing(folder / "vectors/parts")
-    assert after.keys() - before.keys() != set()
-    assert {name: after[name] for name in before} == before
-    found = {row["id"]: row["embedding"] for row in rows(folder / "vectors") if row["id"] >= 700}
-    expected = Encoder(spec).encode([sentence(n) for n in found])
-    np.testing.assert_allclose(list(found.values()), expected, atol=1e-5)
-    (run_file,) = [
-        path for path in folder.glob("vectors/_manta/runs/*") if json.loads(path.read_text())["documents"] == 9
-    ]
-    assert json.loads(run_file.read_text())["placement"]["encode_actors"][1] == 2
 
 
 def test_one_query_is_a_vector_on_stdout(tiny_model: Path, capsys: pytest.CaptureFixture[str]) -> None:
