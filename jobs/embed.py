@@ -6,6 +6,7 @@ from typing import Literal
 
 from jobs.entry import RayCluster, main, print_json, show, start_ray
 from pipelines.run.order import Order
+from pipelines.run.quantizer import quantizer_for
 from pipelines.run.start import pools_for
 from pipelines.run.trunk import open_run
 from pipelines.spec import EmbedSpec, EncodePool, Slicing, Storage, TokenizePool
@@ -38,7 +39,7 @@ def embed(
         spec: What decides the vectors.
         documents: The corpus: a file, folder, glob or list of them, local or s3://.
         output: Folder for the vectors, local or s3://; {fingerprint} in it is replaced.
-        text: Embed this one query instead, without Ray, and print its vector as JSON.
+        text: Embed this one query instead, without Ray, and print its vector, in float32 always, as JSON.
         limit: Take the corpus to end after so many documents, for a trial; 0: all.
         removed: What becomes of the vectors of shards that vanished.
         max_dead_letters: Largest share of documents that may be dead letters.
@@ -67,7 +68,8 @@ def embed(
             pools = pools_for(run, cpu, gpu)
             texts = read(run.plan.stretches, run.reading, **pools.read)
             chunks = tokenize(texts, recipe, pools.tokenize)
-            vectors = encode(chunks, recipe, gpu, pools.encode, num_threads=pools.num_threads)
+            quantizer = quantizer_for(run, gpu, pools)
+            vectors = encode(chunks, recipe, gpu, pools.encode, num_threads=pools.num_threads, quantizer=quantizer)
             columns = part_columns(run.ground.columns, recipe.spec)
             run.follow(write(vectors, run.output, columns, run.metadata, pools.write), pools.placement)
         return show(run.finish())

@@ -10,6 +10,8 @@ from pipelines.schema import (
     HEADER,
     DeadLetter,
     SliceHeader,
+    codes_to_arrow,
+    codes_to_numpy,
     flat,
     fold,
     is_folded,
@@ -106,3 +108,16 @@ def test_vectors_come_back_and_are_plain_arrow():
     assert column.type == pa.list_(pa.float16(), 2)
     assert vectors_to_numpy(column.slice(1)).tolist() == [[3.0, 4.0], [5.0, 6.0]]
     assert vectors_to_numpy(vectors_to_arrow(np.zeros((0, 2), np.float32), pa.float32())).shape == (0, 2)
+
+
+def test_codes_come_back_and_are_plain_arrow():
+    codes = np.array([[1, -1], [127, -128], [0, 5]], np.int8)
+    column = codes_to_arrow(codes)
+    assert column.type == pa.binary(2)
+    assert column.to_pylist() == [b"\x01\xff", b"\x7f\x80", b"\x00\x05"]
+    assert codes_to_numpy(column.slice(1)).tolist() == [[127, -128], [0, 5]]
+    assert codes_to_numpy(pa.chunked_array([column, column.slice(2)]), np.uint8)[2:].tolist() == [[0, 5], [0, 5]]
+    assert codes_to_numpy(codes_to_arrow(np.zeros((0, 2), np.int8))).shape == (0, 2)
+    header = SliceHeader(shard="a", shard_id="b", first_row=0, num_documents=3)
+    back, _ = unfold(fold(pa.table({"embedding": column}), header))
+    assert codes_to_numpy(back["embedding"]).tolist() == codes.tolist()

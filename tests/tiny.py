@@ -13,11 +13,15 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from ray.data import DataContext
 
+from pipelines.model.calibration import Calibrated
 from pipelines.run.order import Order
 from pipelines.run.placement import Actors, Placement
+from pipelines.run.quantizer import sample_of
 from pipelines.run.report import Report
 from pipelines.run.trunk import Run, open_run
 from pipelines.spec import EmbedSpec, fingerprint
+from pipelines.stages.attempts import Attempts
+from pipelines.stages.calibrate import calibrate_on
 from pipelines.stages.encode import ChunkEncoder, part_columns
 from pipelines.stages.read import slices_of
 from pipelines.stages.recipe import Recipe
@@ -93,8 +97,10 @@ class InTurn:
     def __init__(self, run: Run, recipe: Recipe) -> None:
         self._run = run
         columns = part_columns(run.ground.columns, recipe.spec)
+        if recipe.spec.is_quantized and run.calibrated is None:
+            run.calibrate(lambda: calibrate_on(sample_of(run), run.reading, recipe, ON_CPU, Attempts()))
         writer = PartWriter(run.output, columns, run.metadata)
-        self._stages = (ChunkTokenizer(recipe), _encoder(recipe), writer)
+        self._stages = (ChunkTokenizer(recipe), _encoder(recipe, run.calibrated), writer)
 
     def iter_batches(self, *, batch_size: None, batch_format: str) -> Iterator[pa.Table]:
         """One receipt after another."""
@@ -104,14 +110,15 @@ class InTurn:
             yield batch
 
 
+ON_CPU = {"device": "cpu", "num_threads": 1}
 ENCODERS: dict[str, ChunkEncoder] = {}
 
 
-def _encoder(recipe: Recipe) -> ChunkEncoder:
+def _encoder(recipe: Recipe, calibrated: Calibrated | None) -> ChunkEncoder:
     """One encoder for all runs of a spec: the gate takes longer than the documents."""
-    name = fingerprint(recipe.spec, recipe.model.hash)
+    name = fingerprint(recipe.spec, recipe.model.hash) + (calibrated.to_json().decode() if calibrated else "")
     if name not in ENCODERS:
-        ENCODERS[name] = ChunkEncoder(recipe, {"device": "cpu", "num_threads": 1})
+        ENCODERS[name] = ChunkEncoder(recipe, ON_CPU, quantizer=calibrated.quantizer if calibrated else None)
     return ENCODERS[name]
 
 

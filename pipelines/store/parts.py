@@ -17,7 +17,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from pipelines.errors import StoreError
-from pipelines.schema import DEAD_LETTERS, SliceHeader
+from pipelines.schema import DEAD_LETTERS, EMBEDDING, SliceHeader
 from pipelines.store.failures import explain, is_outside
 from pipelines.store.location import Location
 
@@ -78,16 +78,17 @@ def publish(output: Location, header: SliceHeader, table: pa.Table, metadata: Ma
 
 def read_part_counts(output: Location, entry: PartEntry) -> tuple[int, int, int]:
     """(num_documents, num_rows, num_dead_letters) as the part's footer says; StoreError if it is no part of ours."""
-    documents, rows, dead = map(int, _footer(output, entry, COUNTS))
+    documents, rows, dead = map(int, read_facts(output, entry, COUNTS))
     return documents, rows, dead
 
 
 def read_shard_name(output: Location, entry: PartEntry) -> str:
     """Path under the corpus of the shard that the part is of, as its footer says; StoreError if it is none of ours."""
-    return _footer(output, entry, ("shard",))[0]
+    return read_facts(output, entry, ("shard",))[0]
 
 
-def _footer(output: Location, entry: PartEntry, names: Iterable[str]) -> list[str]:
+def read_facts(output: Location, entry: PartEntry, names: Iterable[str]) -> list[str]:
+    """What the part's footer says under these names; StoreError if it is no part of ours, or lacks one."""
     try:
         filesystem, path = output.arrow(entry.key)
         with filesystem.open_input_file(path) as source:
@@ -130,7 +131,7 @@ def _dead_letters(header: SliceHeader) -> pa.Table:
 
 def _parquet(table: pa.Table) -> bytes:
     """The table as Parquet of one row group. Vectors are stored as they are: they neither compress nor repeat."""
-    others = [leaf for field in table.schema if not pa.types.is_fixed_size_list(field.type) for leaf in _leaves(field)]
+    others = [leaf for field in table.schema if not _is_vector(field) for leaf in _leaves(field)]
     sink = io.BytesIO()
     pq.write_table(
         table,
@@ -141,6 +142,12 @@ def _parquet(table: pa.Table) -> bytes:
         write_statistics=others,
     )
     return sink.getvalue()
+
+
+def _is_vector(field: pa.Field) -> bool:
+    """Whether a column holds vectors. A fixed_size_binary may be something else: an id, a digest."""
+    codes = field.name == EMBEDDING and pa.types.is_fixed_size_binary(field.type)
+    return codes or pa.types.is_fixed_size_list(field.type)
 
 
 def _leaves(field: pa.Field, above: str = "") -> Iterator[str]:

@@ -107,6 +107,16 @@ def test_chunks_that_overlap_make_slices_smaller(tmp_path: Path, spec: EmbedSpec
     assert slicing.max_bytes == 1000 * 10 * 2
 
 
+def test_codes_are_reckoned_with_as_small_as_they_are(tmp_path: Path, spec: EmbedSpec) -> None:
+    write_shard(tmp_path / "corpus/a.parquet")
+    for dtype, row_bytes in {"float16": 64 + 16, "int8": 32 + 16, "binary": 4 + 16}.items():
+        chunked = EmbedSpec(model=spec.model, overlong="chunk", stride=20, output_dtype=dtype)  # type: ignore[arg-type]
+        asked = {"slicing": Slicing(max_output_bytes=144_000), "output": str(tmp_path / dtype)}
+        ground = stand(tmp_path, chunked, **asked)
+        assert ground.row_bytes == row_bytes
+        assert ground.slicing.max_bytes == 144_000 // row_bytes * 10 * 2
+
+
 @pytest.mark.parametrize("place", ["corpus", "corpus/vectors", "corpus/deep/er"])
 def test_an_output_among_the_documents_is_refused_at_once(tmp_path: Path, spec: EmbedSpec, place: str) -> None:
     write_shard(tmp_path / "corpus/deep/a.parquet")

@@ -3,12 +3,15 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 
+import numpy as np
 import pytest
 
+from pipelines.model.calibration import calibrate
 from pipelines.run.placement import Actors, Placement
-from pipelines.run.report import Corpus, Report, installed_versions, make_report, peak_share
+from pipelines.run.report import Corpus, Report, installed_versions, make_report, peak_share, quantization
 from pipelines.run.tally import Tally
 from pipelines.schema import DeadLetter, SliceHeader
+from pipelines.spec import EmbedSpec
 
 STATS = {
     "read_seconds": 0.5, "read_bytes": 1000, "repeated_ids": 1, "tokenize_seconds": 0.25, "num_tokens": 900,
@@ -76,6 +79,19 @@ def test_an_unknown_peak_gives_no_share() -> None:
     assert peak_share(tally(), replace(PLACEMENT, encode_gpus=0.0)) is None
     assert peak_share(tally(), None) is None
     assert peak_share(Tally(), PLACEMENT) is None
+
+
+def test_quantizing_is_told_with_the_share_that_this_run_clipped() -> None:
+    vectors = np.random.default_rng(0).normal(size=(40, 8)).astype(np.float32)
+    calibrated = calibrate(vectors, np.arange(40), EmbedSpec(model="m", dim=8, output_dtype="int8"))
+    counted = tally()
+    counted.stats["clipped_numbers"] = 9  # of 18 rows x 8
+    told = quantization(counted, calibrated)
+    assert told["clipped_share_of_run"] == pytest.approx(0.0625)
+    assert (told["output_dtype"], told["num_held_out"]) == ("int8", 20)
+    assert told["float_query"]["recall_at_10"] == calibrated.float_query.recall_at_10
+    assert json.loads(report(quantization=told).to_json())["quantization"] == told
+    assert report().quantization is None
 
 
 def test_json_holds_the_fields_and_what_follows() -> None:

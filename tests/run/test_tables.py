@@ -46,6 +46,24 @@ def test_a_report_fits_and_says_it_all(width: int) -> None:
         assert words in text, words
 
 
+def test_what_quantizing_costs_is_shown() -> None:
+    told = {
+        "output_dtype": "int8", "num_held_out": 512, "clipped_share_of_run": 0.0041,
+        "float_query": {"recall_at_10": 0.99219, "rank_correlation": 0.99988},
+        "code_query": {"recall_at_10": None, "rank_correlation": 0.8968},
+    }  # fmt: skip
+    lines = [line.split("  ") for line in shown(replace(report(), quantization=told), 80).splitlines()]
+    cells = [[cell.strip() for cell in line if cell.strip()] for line in lines]
+    assert ["int8 held against float32, 512 vectors", "recall@10", "rank correlation"] in cells
+    assert ["query in float32", "0.9922", "0.9999"] in cells
+    assert ["int8 with int8", "0.8968"] in cells
+    assert ["0.41 % of this run's numbers clipped"] in cells
+    binary = shown(replace(report(), quantization=told | {"output_dtype": "binary"}), 80)
+    assert "binary with binary" in binary
+    assert "clipped" not in binary
+    assert "held against" not in shown(replace(report(0), quantization=told), 80)
+
+
 def test_nothing_to_do_is_said_in_two_lines() -> None:
     assert shown(report(0), 80).splitlines() == ["embed: nothing to do in 0:02", "output s3://vectors"]
 

@@ -91,6 +91,7 @@ def test_footers_say_how_a_part_was_made(done: Path, spec: EmbedSpec) -> None:
         "max_seqlen",
         "dim",
         "precision",
+        "output_dtype",
         "fingerprint",
         "source",
     }

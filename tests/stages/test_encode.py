@@ -12,11 +12,12 @@ import pytest
 import ray.data
 from ray.data import ActorPoolStrategy
 
-from pipelines.errors import GateError
+from pipelines.errors import GateError, SpecError
 from pipelines.model.gate import GateReference
+from pipelines.model.quantize import Quantizer, ranges_of
 from pipelines.run.local import Encoder
-from pipelines.schema import SliceHeader, fold, ragged, unfold, vectors_to_numpy
-from pipelines.spec import EmbedSpec, EncodePool
+from pipelines.schema import SliceHeader, codes_to_numpy, fold, ragged, unfold, vectors_to_numpy
+from pipelines.spec import EmbedSpec, EncodePool, OutputDtype
 from pipelines.stages.attempts import Attempts
 from pipelines.stages.documents import TEXT, DocumentColumns
 from pipelines.stages.encode import ChunkEncoder, _device, _reference_of, part_columns
@@ -90,6 +91,39 @@ def test_float16_is_rounded_once(spec: EmbedSpec) -> None:
     np.testing.assert_array_equal(vectors_to_numpy(rows["embedding"]), expected)
 
 
+@pytest.mark.parametrize(("dtype", "width"), [("int8", 32), ("binary", 4)])
+def test_codes_are_those_of_the_quantizer(spec: EmbedSpec, dtype: OutputDtype, width: int) -> None:
+    recipe = Recipe.of(replace(spec, output_dtype=dtype))
+    expected = Encoder(spec).encode(TEXTS)
+    quantizer = Quantizer(dtype, ranges_of(expected[:20]))
+    header = SliceHeader(shard="a", shard_id="b", first_row=0, num_documents=40)
+    documents = fold(pa.table({ROW: range(40), "id": range(40), TEXT: TEXTS}), header)
+    rows, head = unfold(ChunkEncoder(recipe, ON_CPU, quantizer=quantizer)(ChunkTokenizer(recipe)(documents)))
+    assert rows["embedding"].type == pa.binary(width)
+    codes = codes_to_numpy(rows["embedding"], np.int8 if dtype == "int8" else np.uint8)
+    np.testing.assert_array_equal(codes, quantizer.quantize(expected))
+    assert head.stats["clipped_numbers"] == quantizer.num_clipped(expected)
+    assert (head.stats["clipped_numbers"] > 0) == (dtype == "int8")
+
+
+def test_codes_of_the_rows_that_are_left(spec: EmbedSpec) -> None:
+    recipe = Recipe.of(replace(spec, output_dtype="binary"))
+    table = pa.table({ROW: [0, 1, 1, 2], "input_ids": [[2, 50, 3], [2, 51, 3], [2, -1, 3], [2, 52, 3]]})
+    table = table.set_column(1, "input_ids", table["input_ids"].cast(pa.large_list(pa.int32())))
+    header = SliceHeader(shard="a", shard_id="b", first_row=0, num_documents=3)
+    rows, head = unfold(ChunkEncoder(recipe, ON_CPU)(fold(table, header)))
+    alone, _ = unfold(ChunkEncoder(recipe, ON_CPU)(fold(table.slice(3), header)))
+    assert (rows[ROW].to_pylist(), [letter.row for letter in head.dead_letters]) == ([0, 2], [1])
+    assert rows["embedding"][1] == alone["embedding"][0]
+    none, _ = unfold(ChunkEncoder(recipe, ON_CPU)(fold(table.slice(2, 1), header)))
+    assert (none.num_rows, none["embedding"].type) == (0, pa.binary(4))
+
+
+def test_int8_needs_ranges(spec: EmbedSpec) -> None:
+    with pytest.raises(SpecError, match="calibrate on a sample"):
+        ChunkEncoder(Recipe.of(replace(spec, output_dtype="int8")), ON_CPU)
+
+
 def test_the_gate_is_held_before_the_first_slice(spec: EmbedSpec, ray_session: None) -> None:
     wrong = GateReference(np.ones((8, 32), np.float32))
     with pytest.raises(GateError, match="agree with the plain float32 path to"):
@@ -105,6 +139,8 @@ def test_the_reference_of_the_gate_is_computed_once_a_machine(
     with monkeypatch.context() as patch:
         patch.setattr("pipelines.model.gate.reference", lambda *_: pytest.fail("it was computed again"))
         np.testing.assert_array_equal(_reference_of(recipe).vectors, first)
+        other = Recipe.of(replace(spec, output_dtype="binary"))
+        np.testing.assert_array_equal(_reference_of(other).vectors, first)  # the same before it is quantized
     cut = _reference_of(Recipe.of(replace(spec, dim=8))).vectors  # another spec, another reference
     assert (cut.shape, first.shape) == ((8, 8), (8, 32))
 

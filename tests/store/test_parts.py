@@ -15,7 +15,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from pipelines.errors import StoreError
-from pipelines.schema import DEAD_LETTERS, DeadLetter, SliceHeader, vectors_to_arrow
+from pipelines.schema import DEAD_LETTERS, DeadLetter, SliceHeader, codes_to_arrow, vectors_to_arrow
 from pipelines.store.location import Location, locate
 from pipelines.store.parts import (
     PartEntry,
@@ -25,6 +25,7 @@ from pipelines.store.parts import (
     publish,
     read_counts,
     read_dead_letters,
+    read_facts,
     read_part_counts,
 )
 
@@ -158,6 +159,24 @@ def test_vectors_lie_as_they_are_and_other_columns_are_compressed(output: Locati
         "at.k.key_value.key": "ZSTD",
         "at.k.key_value.value": "ZSTD",
     }
+
+
+def test_codes_are_stored_as_they_are_and_other_bytes_are_not(output: Location) -> None:
+    digests = pa.array([bytes([n]) * 16 for n in range(4)], pa.binary(16))
+    codes = codes_to_arrow(VECTORS.astype(np.int8))
+    publish(output, HEADER, pa.table({"id": digests, "embedding": codes}), {})
+    group = pq.read_metadata(io.BytesIO(output.read(KEY))).row_group(0)
+    ids, vectors = (group.column(i) for i in range(2))
+    assert (vectors.compression, vectors.has_dictionary_page, vectors.is_stats_set) == ("UNCOMPRESSED", False, False)
+    assert (ids.compression, ids.has_dictionary_page, ids.is_stats_set) == ("ZSTD", True, True)
+    assert pq.read_table(io.BytesIO(output.read(KEY)))["embedding"].type == pa.binary(3)
+
+
+def test_facts_are_read_from_the_footer(output: Location) -> None:
+    part = publish(output, HEADER, TABLE, {"manta.model": "m"})
+    assert read_facts(output, part, ["shard", "manta.model"]) == [HEADER.shard, "m"]
+    with pytest.raises(StoreError, match="no part that can be read"):
+        read_facts(output, part, ["manta.calibration"])
 
 
 def test_other_readers_read_the_parts(tmp_path: Path) -> None:
