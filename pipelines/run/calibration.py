@@ -7,24 +7,24 @@ the footer of a part.
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
 
 from pipelines.errors import StoreError
 from pipelines.model.calibration import Calibrated
 from pipelines.model.quantize import ranges_to_text
 from pipelines.store.location import Conflict, Location
-from pipelines.store.parts import PartEntry, read_facts
+from pipelines.store.parts import PartEntry, list_parts, read_facts
 
 KEY = "_manta/calibration.json"
 FACTS, RANGES = "manta.calibration", "manta.ranges"
 
 
-def find_calibration(output: Location, parts: Sequence[PartEntry]) -> Calibrated | None:
+def find_calibration(output: Location) -> Calibrated | None:
     """The calibration of an output, from one of its parts where the file is lost; None where there is none yet."""
     try:
         return Calibrated.from_json(output.read(KEY))
     except FileNotFoundError:
-        return settle(output, _from_footer(output, parts[0])) if parts else None
+        part = next(list_parts(output), None)
+        return settle(output, _from_footer(output, part)) if part else None
     except ValueError as error:
         raise StoreError(
             f"{output.join(KEY)} cannot be read ({error}), so that new vectors could not be compared with those there: "

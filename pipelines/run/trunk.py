@@ -76,8 +76,7 @@ class Run:
         known = self._manifest.shards()
         self.books = Books(ground.shards, known)
         self.ledger = self._reconcile({shard_id: shard.name for shard_id, shard in known.items()})
-        parts = [*self.ledger.current, *self.ledger.adopt]
-        self.calibrated = find_calibration(self.output, parts) if ground.recipe.spec.is_quantized else None
+        self.calibrated = find_calibration(self.output) if ground.recipe.spec.is_quantized else None
         """How vectors are quantized; None for floats, and for a new output until ``calibrate``."""
         self._adopt()
         self._read_footers()

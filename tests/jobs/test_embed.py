@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,13 +19,13 @@ import ray
 from jobs.embed import embed
 from pipelines.errors import SpecError
 from pipelines.run.local import Encoder
-from pipelines.spec import EmbedSpec, EncodePool, Slicing, TokenizePool
+from pipelines.spec import EmbedSpec, EncodePool, OutputDtype, Slicing, TokenizePool
 from pipelines.store.location import locate
 from pipelines.store.manifest import read_manifest
 from pipelines.store.parts import list_parts, read_dead_letters
 from tests import hostile
 from tests.sources import ROOT
-from tests.tiny import embed_in_turn, listing, own_data_context, rows, write_shard
+from tests.tiny import embed_in_turn, listing, own_data_context, rows, sentence, write_shard
 
 FOUR = Slicing(max_rows=4)
 TWO_ENCODERS = EncodePool(max_actors=2, num_cpus=1, num_threads=1)
@@ -135,6 +136,33 @@ def test_others_read_the_parts(odd: tuple[Path, int], reader: str) -> None:
         assert sorted(frame["id"].to_list()) == ids
         worst = min(sum(x * x for x in vector) for vector in frame["embedding"].to_list())
     assert worst == pytest.approx(1.0, abs=1e-5)
+
+
+@pytest.mark.parametrize("dtype", ["int8", "binary"])
+def test_ray_quantizes_as_the_stages_in_turn(
+    ray_session: None, spec: EmbedSpec, tmp_path: Path, dtype: OutputDtype, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name, first in {"a": 0, "b": 30}.items():
+        texts = [sentence(46 * n, 3 + n % 17) for n in range(first, first + 30)]
+        write_shard(tmp_path / f"corpus/{name}.parquet", 30, first, text=texts)
+    ours = replace(spec, output_dtype=dtype)
+    assert run(ours, tmp_path) == 0
+    assert f"{dtype} held against float32, 30 vectors" in capsys.readouterr().out
+    embed_in_turn(ours, tmp_path / "corpus", tmp_path / "plain", slicing=FOUR)
+    found, expected = ([row["embedding"] for row in rows(tmp_path / name)] for name in ("vectors", "plain"))
+    bytes_of = [np.frombuffer(b"".join(codes), np.uint8).astype(int) for codes in (found, expected)]
+    assert bytes_of[0].size == 60 * (32 if dtype == "int8" else 4)
+    assert (bytes_of[0] != bytes_of[1]).mean() < 0.01  # where the last place of a float32 decides
+    (run_file,) = (tmp_path / "vectors/_manta/runs").iterdir()
+    told = json.loads(run_file.read_text())
+    assert told["phase_seconds"].keys() == {"plan", "start", "calibrate", "encode", "commit"}
+    assert (told["quantization"]["num_documents"], told["quantization"]["num_held_out"]) == (60, 30)
+    assert 0 < told["quantization"]["float_query"]["recall_at_10"] <= 1
+    put = (tmp_path / "vectors/_manta/calibration.json").read_bytes()
+    write_shard(tmp_path / "corpus/c.parquet", 9, first=700)
+    assert run(ours, tmp_path) == 0
+    assert (tmp_path / "vectors/_manta/calibration.json").read_bytes() == put
+    assert len(rows(tmp_path / "vectors")) == 69
 
 
 def test_one_query_is_a_vector_on_stdout(tiny_model: Path, capsys: pytest.CaptureFixture[str]) -> None:

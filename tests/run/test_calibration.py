@@ -16,7 +16,7 @@ from pipelines.run.calibration import KEY, find_calibration, footer_of, settle
 from pipelines.schema import SliceHeader
 from pipelines.spec import Calibration, EmbedSpec
 from pipelines.store.location import Location, locate
-from pipelines.store.parts import PartEntry, publish
+from pipelines.store.parts import publish
 
 HEADER = SliceHeader(shard="a", shard_id="0123456789abcdef", first_row=0, num_documents=1)
 
@@ -32,22 +32,19 @@ def output(tmp_path: Path) -> Location:
     return locate(str(tmp_path / "vectors"))
 
 
-def part(output: Location, calibrated: Calibrated) -> PartEntry:
-    return publish(output, HEADER, pa.table({"id": [1]}), footer_of(calibrated))
-
-
 def test_the_first_calibration_stays(output: Location) -> None:
-    assert find_calibration(output, []) is None
+    assert find_calibration(output) is None
     first = settle(output, made())
     assert settle(output, made(seed=1)).to_json() == first.to_json() == output.read(KEY)
-    found = find_calibration(output, [])
+    found = find_calibration(output)
     assert found is not None
     assert found.to_json() == first.to_json()
 
 
 @pytest.mark.parametrize("dtype", ["int8", "binary"])
 def test_a_lost_calibration_comes_back_from_a_part(output: Location, dtype: str) -> None:
-    found = find_calibration(output, [part(output, made(dtype))])
+    publish(output, HEADER, pa.table({"id": [1]}), footer_of(made(dtype)))
+    found = find_calibration(output)
     assert found is not None
     assert found.to_json() == made(dtype).to_json() == output.read(KEY)
 
@@ -63,10 +60,10 @@ def test_footers_hold_the_ranges_as_anybody_can_read_them() -> None:
 def test_ruins_are_named(output: Location) -> None:
     output.put(KEY, b"{")
     with pytest.raises(StoreError, match=r"calibration\.json cannot be read .*restored from the parts"):
-        find_calibration(output, [part(output, made())])
+        find_calibration(output)
 
 
 def test_parts_that_say_nothing_of_it_are_refused(output: Location) -> None:
-    bare = publish(output, HEADER, pa.table({"id": [1]}), {})
+    publish(output, HEADER, pa.table({"id": [1]}), {})
     with pytest.raises(StoreError, match="no part that can be read"):
-        find_calibration(output, [bare])
+        find_calibration(output)
