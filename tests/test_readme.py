@@ -100,6 +100,9 @@ def test_command(command: str, desk: Desk) -> None:
 @pytest.mark.parametrize("code", PYTHON)
 def test_python(code: str, desk: Desk) -> None:
     desk.run(BY_CONFIG)
+    for command in COMMANDS:
+        if any(f"{output}/" in code for output in re.findall(r"--output (build/\S+)", command)):
+            desk.run(command)
     told = desk.call([sys.executable, "-c", code], dict(os.environ))
     assert told or "print" not in code
 

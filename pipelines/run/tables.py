@@ -95,7 +95,8 @@ def costs(quantization: Mapping[str, Any]) -> Table:
     table.add_column(f"{dtype} held against float32, {_many(quantization['num_held_out'], 'vector')}")
     for name in ("recall@10", "rank correlation"):
         table.add_column(name, justify="right")
-    for name, title in {"float_query": "query in float32", "code_query": f"{dtype} with {dtype}"}.items():
+    codes = "binary with binary (Hamming)" if dtype == "binary" else f"{dtype} with {dtype}, not restored"
+    for name, title in {"float_query": "query in float32", "code_query": codes}.items():
         found = quantization[name]
         told = (found["recall_at_10"], found["rank_correlation"])
         table.add_row(title, *("" if number is None else f"{number:.4f}" for number in told))

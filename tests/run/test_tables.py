@@ -56,10 +56,10 @@ def test_what_quantizing_costs_is_shown() -> None:
     cells = [[cell.strip() for cell in line if cell.strip()] for line in lines]
     assert ["int8 held against float32, 512 vectors", "recall@10", "rank correlation"] in cells
     assert ["query in float32", "0.9922", "0.9999"] in cells
-    assert ["int8 with int8", "0.8968"] in cells
+    assert ["int8 with int8, not restored", "0.8968"] in cells
     assert ["0.41 % of this run's numbers clipped"] in cells
     binary = shown(replace(report(), quantization=told | {"output_dtype": "binary"}), 80)
-    assert "binary with binary" in binary
+    assert "binary with binary (Hamming)" in binary
     assert "clipped" not in binary
     assert "held against" not in shown(replace(report(0), quantization=told), 80)
 
