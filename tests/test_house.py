@@ -20,6 +20,7 @@ NETWORK = {"socket", "ssl", "http", "urllib", "ftplib", "smtplib", "asyncio", "x
 LIBRARIES = {
     "errors": set(),
     "spec": set(),
+    "fingerprint": set(),
     "schema": {"numpy", "pyarrow"},
     "text": {"numpy"},
     "model": {"numpy", "torch", "transformers", "tokenizers", "safetensors"},
@@ -39,13 +40,14 @@ LIBRARIES = {
 ROOMS = {
     "errors": set(),
     "spec": {"errors"},
+    "fingerprint": set(),
     "schema": {"errors"},
     "text": {"errors"},
     "model": {"errors", "spec", "text"},
-    "store": {"errors", "spec", "schema"},
-    "stages": {"errors", "spec", "schema", "text", "model", "store"},
-    "train": {"errors", "spec", "schema", "text", "model", "store"},
-    "run": {"errors", "spec", "schema", "text", "model", "store", "stages", "train"},
+    "store": {"errors", "spec", "fingerprint", "schema"},
+    "stages": {"errors", "spec", "fingerprint", "schema", "text", "model", "store"},
+    "train": {"errors", "spec", "fingerprint", "schema", "text", "model", "store"},
+    "run": {"errors", "spec", "fingerprint", "schema", "text", "model", "store", "stages", "train"},
 }
 # Modules that are imported where start-up time or a bare machine counts, and what they must not bring along.
 LIGHT = {

@@ -1,7 +1,5 @@
 """Specs are refused at birth in one line, and their fingerprint follows what decides the result."""
 
-from dataclasses import replace
-
 import pytest
 
 from pipelines.errors import SpecError
@@ -13,9 +11,6 @@ from pipelines.spec import (
     Slicing,
     Storage,
     TokenizePool,
-    canonical,
-    differences,
-    fingerprint,
 )
 
 WRONG = [
@@ -58,47 +53,9 @@ def test_refused_at_birth_with_field_value_and_remedy(kind, fields, words):
     assert "\n" not in str(caught.value)
 
 
-def test_fingerprint_changes_with_every_field_but_the_name_of_the_model():
-    spec = EmbedSpec(model="m")
-    base = fingerprint(spec, "hash")
-    assert len(base) == 16
-    assert base == fingerprint(EmbedSpec(model="another/place"), "hash")
-    assert base != fingerprint(spec, "other hash")
-    changes = {
-        "text": "body", "separator": " ", "id": "key", "passthrough": ["a"], "prompt": "x", "max_seqlen": 9,
-        "overlong": "chunk", "pooling": "cls", "normalize": False, "dim": 3, "precision": "float32",
-        "output_dtype": "float16", "trust_remote_code": True,
-    }  # fmt: skip
-    assert changes.keys() | {"model", "stride"} == canonical(spec).keys()
-    prints = [fingerprint(replace(spec, **{name: value}), "hash") for name, value in changes.items()]
-    assert len({base, *prints}) == len(prints) + 1
-
-
-def test_a_calibration_counts_only_where_it_decides_something():
-    other = Calibration(num_documents=64, seed=3)
-    plain = [EmbedSpec(model="m", output_dtype=dtype) for dtype in ("float32", "float16")]
-    assert [fingerprint(replace(spec, calibration=other), "h") for spec in plain] == [
-        fingerprint(spec, "h") for spec in plain
-    ]
-    codes = [EmbedSpec(model="m", output_dtype=dtype) for dtype in ("int8", "binary")]
-    prints = [
-        fingerprint(spec, "h") for spec in [*plain, *codes, *(replace(spec, calibration=other) for spec in codes)]
-    ]
-    assert len(set(prints)) == 6
-
-
-def test_fingerprints_stay():
-    assert fingerprint(EmbedSpec(model="m"), "hash") == "5b96d3d748ab1c1c"  # as before there was a calibration
-
-
 @pytest.mark.parametrize(("dtype", "num_bytes"), [("float32", 1536), ("float16", 768), ("int8", 384), ("binary", 48)])
 def test_bytes_of_a_vector(dtype, num_bytes):
-    assert EmbedSpec(model="m", dim=384, output_dtype=dtype).vector_bytes == num_bytes
-
-
-def test_differences_name_both_values():
-    ours, theirs = canonical(EmbedSpec(model="m", dim=3)), canonical(EmbedSpec(model="m"))
-    assert differences(ours, theirs) == ["dim: 'auto' -> 3"]
+    assert EmbedSpec(model="m", dim=384, output_dtype=dtype).output_bytes == num_bytes
 
 
 def test_text_columns_are_a_list():

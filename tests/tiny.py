@@ -13,13 +13,14 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from ray.data import DataContext
 
+from pipelines.fingerprint import fingerprint
 from pipelines.model.calibration import Calibrated
 from pipelines.run.order import Order
 from pipelines.run.placement import Actors, Placement
 from pipelines.run.quantizer import sample_of
 from pipelines.run.report import Report
 from pipelines.run.trunk import Run, open_run
-from pipelines.spec import EmbedSpec, fingerprint
+from pipelines.spec import EmbedSpec
 from pipelines.stages.attempts import Attempts
 from pipelines.stages.calibrate import calibrate_on
 from pipelines.stages.encode import ChunkEncoder, part_columns

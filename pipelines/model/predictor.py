@@ -60,6 +60,10 @@ class Predictor:
         self._scorer, self._tokenizer, self._spec = scorer, tokenizer, spec
         self._mask_id = tokenizer.mask_id
 
+    def predict(self, output: str, chunks: Chunks, words: npt.NDArray[Any] | None = None) -> Filled | Perplexities:
+        """An output of the spec's, by its name."""
+        return self.fill(chunks, words) if output == "fill_mask" else self.perplexity(chunks, words)
+
     def fill(self, chunks: Chunks, words: npt.NDArray[Any] | None = None) -> Filled:
         """The likeliest fillings of the chunks' masks; with mask_every those of words that were masked for that.
 

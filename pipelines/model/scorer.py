@@ -16,6 +16,7 @@ from pipelines.model.encoder import Encoded
 from pipelines.model.folder import ModelFolder
 from pipelines.model.loop import BatchLoop, Chunks, LoopStats, Rows
 from pipelines.model.masked_lm import load_masked_lm, token_log_probs, top_k
+from pipelines.model.refusal import refusals
 from pipelines.spec import DocumentSpec
 from pipelines.text.mask import MaskedCopies, MaskUnit, gathered, mask_copies, masked_values
 
@@ -126,7 +127,9 @@ class MaskScorer:
     ) -> TokenScores:
         """Log-probability of each scorable token of the chunks when it is masked: see ``pipelines.text.mask``."""
         log_probs = np.full(len(chunks.values), np.nan, np.float32)
-        failures: dict[int, str] = {}
+        # A token that the vocabulary lacks would be hidden by its own mask, and then asked for.
+        failures = refusals(chunks.values, chunks.offsets, self._model.network.vocab_size, self._folder.max_positions)
+        scorable = scorable & ~np.repeat(np.isin(np.arange(len(chunks)), list(failures)), chunks.lengths)
         total = LoopStats(token_budget=self._loop.token_budget)
         for rows in _groups(chunks, scorable):
             part = _taken(chunks, rows)

@@ -5,12 +5,14 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 from fsspec.utils import glob_translate
 
 from pipelines.errors import ShardError, SpecError
+from pipelines.fingerprint import fingerprint
 from pipelines.run.order import Order
-from pipelines.spec import EmbedSpec, Slicing, Storage, fingerprint
+from pipelines.spec import DocumentSpec, Slicing, Storage
 from pipelines.stages.documents import DocumentColumns, columns_for
 from pipelines.stages.recipe import Recipe
 from pipelines.store.location import Location, locate
@@ -33,7 +35,7 @@ class Ground:
     """Corpus and output of a run."""
 
     order: Order
-    recipe: Recipe
+    recipe: Recipe[Any]
     shards: tuple[Shard, ...]
     output: Location
     agreed: OutputSpec
@@ -47,10 +49,10 @@ class Ground:
     @property
     def row_bytes(self) -> int:
         """Bytes of a row in a part."""
-        return self.recipe.spec.vector_bytes + ROW_BYTES
+        return self.recipe.spec.output_bytes + ROW_BYTES
 
 
-def survey(order: Order, recipe: Recipe) -> Ground:
+def survey(order: Order, recipe: Recipe[Any]) -> Ground:
     """List the corpus, open the output, and agree with it; a new output is claimed.
 
     Raises SpecError where corpus or output can't be reached, FingerprintError where another spec has the output.
@@ -103,7 +105,7 @@ def would_list(root: str, path: str) -> bool:
     return any(pattern.fullmatch("/".join([folder, *names[:depth]])) for depth in range(len(names) + 1))
 
 
-def _first_columns(order: Order, spec: EmbedSpec, shards: Sequence[Shard]) -> DocumentColumns:
+def _first_columns(order: Order, spec: DocumentSpec, shards: Sequence[Shard]) -> DocumentColumns:
     """The columns as the first shard has them that can be read and has them all."""
     first: ShardError | None = None
     for shard, footer in _footers(shards, order.storage):
@@ -125,7 +127,7 @@ def _footers(shards: Sequence[Shard], storage: Storage) -> Iterator[tuple[Shard,
             yield shard, found[shard.shard_id]
 
 
-def _columns_of(shard: Shard, footer: Footer | ShardError, spec: EmbedSpec) -> DocumentColumns:
+def _columns_of(shard: Shard, footer: Footer | ShardError, spec: DocumentSpec) -> DocumentColumns:
     if isinstance(footer, ShardError):
         raise footer
     try:
@@ -134,10 +136,10 @@ def _columns_of(shard: Shard, footer: Footer | ShardError, spec: EmbedSpec) -> D
         raise ShardError(f"{shard.name} {error}") from error
 
 
-def _slicing(slicing: Slicing, spec: EmbedSpec) -> Slicing:
+def _slicing(slicing: Slicing, spec: DocumentSpec) -> Slicing:
     """The slicing, with smaller slices where chunks overlap so much that a part would be too large."""
     if spec.overlong != "chunk":
         return slicing
     step_tokens = max(1, int(spec.max_seqlen) - 2 - spec.stride)
-    vectors = max(1, slicing.max_output_bytes // (spec.vector_bytes + ROW_BYTES))
+    vectors = max(1, slicing.max_output_bytes // (spec.output_bytes + ROW_BYTES))
     return replace(slicing, max_bytes=min(slicing.max_bytes, vectors * step_tokens * BYTES_A_TOKEN))

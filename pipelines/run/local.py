@@ -1,17 +1,24 @@
-"""The encoder of a job for one's own use, in this process and without Ray."""
+"""What the jobs do with texts, for one's own use: in this process and without Ray."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from pipelines.errors import MantaError
+from pipelines.model.abilities import require
 from pipelines.model.encoder import Encoder as ChunkEncoder
 from pipelines.model.folder import query_prompt, read_folder, resolve
+from pipelines.model.loop import Chunks
+from pipelines.model.predictor import Predictor as ChunkPredictor
+from pipelines.model.scorer import MaskScorer
 from pipelines.model.tokenizer import DocumentTokenizer
-from pipelines.spec import EmbedSpec, EncodePool, Storage
+from pipelines.spec import EmbedSpec, EncodePool, PredictSpec, Storage
+from pipelines.stages.answers import columns_of
 from pipelines.store.models import fetch, identify
 
 
@@ -57,3 +64,41 @@ class Encoder:
     def encode_query(self, texts: Sequence[str]) -> npt.NDArray[np.float32]:
         """Like ``encode``, with the model's query prompt where it has one."""
         return self.encode(texts, query_prompt(self.folder))
+
+
+class Predictor:
+    """What a masked language model says of texts, as ``python -m jobs.predict`` makes it; without the gate.
+
+    >>> Predictor(PredictSpec(model="bert-base-uncased")).predict(["The president of the United [MASK]."])
+    """
+
+    def __init__(self, spec: PredictSpec, pool: EncodePool = EncodePool(), storage: Storage = Storage()) -> None:
+        model = identify(spec.model, storage, trust_remote_code=spec.trust_remote_code)
+        folder = read_folder(fetch(model, storage))
+        require(folder, spec.outputs)
+        self.spec = resolve(spec, folder)
+        self._tokenizer = DocumentTokenizer(folder, self.spec)
+        scorer = MaskScorer(
+            folder, self.spec, device=pool.device, num_threads=pool.num_threads, token_budget=pool.token_budget
+        )
+        self._predictor = ChunkPredictor(scorer, self._tokenizer, self.spec)
+
+    def predict(self, texts: Sequence[str]) -> list[dict[str, Any]]:
+        """Of each chunk its tokens and the spec's outputs, as the columns of a part have them.
+
+        MantaError where a text cannot be processed.
+        """
+        tokens = self._tokenizer.tokenize(texts, with_words=self.spec.needs_words)
+        chunks = Chunks(tokens.values, tokens.offsets)
+        columns: dict[str, list[Any]] = {"tokens": self._spelled(chunks)}
+        for output in self.spec.outputs:
+            found = self._predictor.predict(output, chunks, tokens.words)
+            if found.failures:
+                row, reason = next(iter(found.failures.items()))
+                raise MantaError(f"text {tokens.document[row]} cannot be processed: {reason}")
+            columns |= {name: column.to_pylist() for name, column in columns_of(found, chunks, self.spec).items()}
+        return [dict(zip(columns, values, strict=True)) for values in zip(*columns.values(), strict=True)]
+
+    def _spelled(self, chunks: Chunks) -> list[list[str]]:
+        spelled = [self._tokenizer.token(token) for token in chunks.values.tolist()]
+        return [spelled[start:stop] for start, stop in pairwise(chunks.offsets.tolist())]

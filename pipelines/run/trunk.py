@@ -47,7 +47,7 @@ ENOUGH_TO_JUDGE = 1000
 
 
 @contextmanager
-def open_run(order: Order, recipe: Recipe) -> Iterator[Run]:
+def open_run(order: Order, recipe: Recipe[Any]) -> Iterator[Run]:
     """A run over a corpus into an output: surveyed, its lease held, its plan made. The lease is released at the end."""
     run_id = new_run_id()
     with Progress(mode=order.progress) as progress:
@@ -169,8 +169,7 @@ class Run:
     def metadata(self) -> dict[str, str]:
         """What each part's footer, and the manifest's, says of how it was made."""
         spec, model = self.ground.recipe.spec, self.ground.recipe.model
-        names = ("pooling", "normalize", "prompt", "max_seqlen", "dim", "precision", "output_dtype")
-        told: dict[str, Any] = {name: getattr(spec, name) for name in names}
+        told: dict[str, Any] = {name: getattr(spec, name) for name in spec.told}
         told |= {"model": model.reference, "model_hash": model.hash, "fingerprint": self.ground.agreed.fingerprint}
         told |= {"source": self.ground.order.documents}
         quantized = footer_of(self.calibrated) if self.calibrated else {}

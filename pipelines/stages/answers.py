@@ -6,10 +6,20 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from pipelines.model.loop import Chunks
 from pipelines.model.predictor import Filled, Perplexities
 from pipelines.schema import FILLING, PSEUDO_PERPLEXITY
+from pipelines.spec import PredictSpec
 
 TOO_SHORT = "fewer than two tokens to score"
+
+
+def columns_of(found: Filled | Perplexities, chunks: Chunks, spec: PredictSpec) -> dict[str, pa.Array]:
+    """The columns of an output, by their names."""
+    if isinstance(found, Filled):
+        return {"fill_mask": fillings_column(found), "filled": filled_column(found)}
+    scores = {"token_log_probs": scores_column(found, chunks.offsets)} if spec.token_log_probs else {}
+    return {"pseudo_perplexity": perplexity_column(found), **scores}
 
 
 def fillings_column(filled: Filled) -> pa.Array:
@@ -23,6 +33,11 @@ def fillings_column(filled: Filled) -> pa.Array:
     }
     fillings = pa.StructArray.from_arrays([values[field.name] for field in FILLING], fields=list(FILLING))
     return pa.ListArray.from_arrays(_offsets(filled.counts), fillings)
+
+
+def filled_column(filled: Filled) -> pa.Array:
+    """Each chunk's text with the likeliest filling of each mask; null where it has no mask."""
+    return pa.array(np.array(filled.texts, object), pa.large_string(), mask=filled.counts == 0)
 
 
 def perplexity_column(found: Perplexities) -> pa.Array:

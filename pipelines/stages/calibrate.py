@@ -17,6 +17,7 @@ import pyarrow as pa
 from pipelines.model.calibration import Calibrated, calibrate
 from pipelines.model.quantize import Floats
 from pipelines.schema import EMBEDDING, SliceHeader, fold, unfold, vectors_to_numpy
+from pipelines.spec import EmbedSpec
 from pipelines.stages.attempts import Attempts
 from pipelines.stages.encode import ChunkEncoder
 from pipelines.stages.read import Reading, Stretch, slices_of
@@ -29,7 +30,7 @@ AT_A_TIME = 16
 
 
 def calibrate_on(
-    sample: Sequence[Stretch], reading: Reading, recipe: Recipe, settings: dict[str, Any], attempts: Attempts
+    sample: Sequence[Stretch], reading: Reading, recipe: Recipe[EmbedSpec], settings: dict[str, Any], attempts: Attempts
 ) -> Calibrated:
     """What a sample tells. Rows that could not be processed, and shards that break, are left out of it.
 

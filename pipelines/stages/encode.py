@@ -14,9 +14,10 @@ import pyarrow as pa
 import ray
 from ray.data import Dataset
 
+from pipelines.fingerprint import fingerprint
 from pipelines.model.quantize import Floats, Quantizer
 from pipelines.schema import CHUNK_FIELDS, EMBEDDING, codes_to_arrow, flat, vectors_to_arrow
-from pipelines.spec import EmbedSpec, EncodePool, fingerprint
+from pipelines.spec import EmbedSpec, EncodePool
 from pipelines.stages.actors import ActorPool, on_slices
 from pipelines.stages.attempts import Attempts
 from pipelines.stages.documents import DocumentColumns
@@ -26,12 +27,20 @@ from pipelines.stages.tokenize import INPUT_IDS
 from pipelines.store.cache import kept
 
 if TYPE_CHECKING:
-    from pipelines.model.encoder import Encoded, Encoder
+    from pipelines.model.encoder import Encoder
     from pipelines.model.gate import GateReference
+    from pipelines.model.loop import LoopStats
+    from pipelines.model.scorer import MaskScorer
 
 
 def encode(
-    chunks: Dataset, recipe: Recipe, gpu: EncodePool, pool: ActorPool, *, num_threads: int, quantizer: Quantizer
+    chunks: Dataset,
+    recipe: Recipe[EmbedSpec],
+    gpu: EncodePool,
+    pool: ActorPool,
+    *,
+    num_threads: int,
+    quantizer: Quantizer,
 ) -> Dataset:
     """Chunks with ``input_ids`` become rows with ``embedding``.
 
@@ -39,7 +48,7 @@ def encode(
     / 8] for binary. Several actors are all held against what one task computes; a lone actor computes it itself, which
     spares a process.
     """
-    gate = ray.remote(_reference_of).options(num_cpus=0).remote(recipe) if pool.max > 1 else None
+    gate = ray.remote(reference_of).options(num_cpus=0).remote(recipe) if pool.max > 1 else None
     settings = encoder_settings(gpu, pool, num_threads)
     return on_slices(
         chunks, ChunkEncoder, pool,
@@ -74,7 +83,7 @@ class ChunkEncoder:
 
     def __init__(
         self,
-        recipe: Recipe,
+        recipe: Recipe[EmbedSpec],
         settings: dict[str, Any] | None = None,
         gate: ray.ObjectRef | None = None,
         attempts: Attempts | None = None,
@@ -89,8 +98,8 @@ class ChunkEncoder:
         self._encoder = Encoder(folder, recipe.spec, **(settings or {}))
         self._quantizer = quantizer or Quantizer(recipe.spec.output_dtype)
         self._prompt_tokens = tokenizer.prompt_length
-        check(self._encoder, tokenizer, ray.get(gate) if gate else _reference_of(recipe))
-        self._facts = _facts(self._encoder)
+        check(self._encoder, tokenizer, ray.get(gate) if gate else reference_of(recipe))
+        self._facts = facts_of(self._encoder)
         self._attempts = attempts
         self._idle_since = time.perf_counter()
 
@@ -110,7 +119,7 @@ class ChunkEncoder:
         vectors = encoded.vectors[~np.isin(rows, list(failures))] if failures else encoded.vectors
         table = without(chunks.drop_columns([INPUT_IDS]), list(failures))
         table = table.append_column(EMBEDDING, self._column(vectors))
-        stats = _stats(encoded) | {"clipped_numbers": self._quantizer.num_clipped(vectors)}
+        stats = stats_of(encoded.stats) | {"clipped_numbers": self._quantizer.num_clipped(vectors)}
         return Outcome(table=table, failures=failures, stats=stats, facts=self._facts)
 
     def _column(self, vectors: Floats) -> pa.Array:
@@ -120,7 +129,7 @@ class ChunkEncoder:
         return vectors_to_arrow(numbers, pa.from_numpy_dtype(numbers.dtype))
 
 
-def _facts(encoder: Encoder) -> dict[str, str]:
+def facts_of(encoder: Encoder | MaskScorer) -> dict[str, str]:
     """What runs, for the parts' footers and the report."""
     import torch
 
@@ -128,18 +137,20 @@ def _facts(encoder: Encoder) -> dict[str, str]:
     return {"precision": encoder.precision, "path": encoder.path, "device": encoder.device, **chip}
 
 
-def _reference_of(recipe: Recipe) -> GateReference:
+def reference_of(recipe: Recipe[Any]) -> GateReference:
     """What the plain path gives. It is kept on this machine: computing it takes transformers, seconds to import."""
     from pipelines.model.gate import GateReference, edition, reference
 
-    spec = replace(recipe.spec, output_dtype="float32")  # it is held against what is not rounded yet
+    spec = recipe.spec
+    if isinstance(spec, EmbedSpec):
+        spec = replace(spec, output_dtype="float32")  # it is held against what is not rounded yet
     key = f"{edition()} {fingerprint(spec, recipe.model.hash)}"
     data = kept("gates", key, lambda: reference(recipe.folder(), recipe.spec).to_bytes())
     return GateReference.from_bytes(data)
 
 
-def _stats(encoded: Encoded) -> dict[str, float]:
-    stats = encoded.stats
+def stats_of(stats: LoopStats) -> dict[str, float]:
+    """What the loop did, by the names of a slice's stats."""
     return {
         "encode_compute_seconds": stats.compute_seconds,
         "encode_convert_seconds": stats.convert_seconds,

@@ -3,25 +3,33 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Generic
 
-from pipelines.model.folder import ModelFolder, read_folder, resolve
-from pipelines.spec import EmbedSpec, Storage
+from pipelines.model.abilities import require
+from pipelines.model.folder import ModelFolder, Spec, read_folder, resolve
+from pipelines.spec import PredictSpec, Storage
 from pipelines.store.models import ModelReference, fetch, identify
 
 
 @dataclass(frozen=True, kw_only=True)
-class Recipe:
+class Recipe(Generic[Spec]):
     """A model, told by its hash, and the resolved spec of what to do with it."""
 
     model: ModelReference
-    spec: EmbedSpec
+    spec: Spec
     storage: Storage = Storage()
 
     @classmethod
-    def of(cls, spec: EmbedSpec, storage: Storage = Storage()) -> Recipe:
-        """The recipe of a spec as it was written: its model identified, every "auto" but precision made concrete."""
+    def of(cls, spec: Spec, storage: Storage = Storage()) -> Recipe[Spec]:
+        """The recipe of a spec as it was written: its model identified, every "auto" but precision made concrete.
+
+        SpecError where the model cannot do what the spec asks.
+        """
         model = identify(spec.model, storage, trust_remote_code=spec.trust_remote_code)
-        return cls(model=model, spec=resolve(spec, read_folder(fetch(model, storage))), storage=storage)
+        folder = read_folder(fetch(model, storage))
+        if isinstance(spec, PredictSpec):
+            require(folder, spec.outputs)
+        return cls(model=model, spec=resolve(spec, folder), storage=storage)
 
     def folder(self) -> ModelFolder:
         """The model's folder on this node, fetched if it is not here."""

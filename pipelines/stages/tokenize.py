@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pyarrow as pa
 from ray.data import Dataset
@@ -19,7 +21,7 @@ WORD_IDS = "word_ids"
 """Number of each token's word, -1 for special tokens: list<int32> as long as input_ids, for specs that need words."""
 
 
-def tokenize(documents: Dataset, recipe: Recipe, pool: ActorPool) -> Dataset:
+def tokenize(documents: Dataset, recipe: Recipe[Any], pool: ActorPool) -> Dataset:
     """Documents become chunks with ``input_ids`` (list<int32>), num_tokens and truncated.
 
     With overlong=chunk a document becomes as many rows as it has chunks, with chunk_index, char_start and char_end.
@@ -30,7 +32,7 @@ def tokenize(documents: Dataset, recipe: Recipe, pool: ActorPool) -> Dataset:
 class ChunkTokenizer:
     """Actor that tokenizes slices, or any table that has the spec's text columns."""
 
-    def __init__(self, recipe: Recipe, attempts: Attempts | None = None) -> None:
+    def __init__(self, recipe: Recipe[Any], attempts: Attempts | None = None) -> None:
         self._spec = recipe.spec
         self._attempts = attempts
         self._tokenizer = DocumentTokenizer(recipe.folder(), recipe.spec)

@@ -9,7 +9,8 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from pipelines.errors import FingerprintError, SpecError
-from pipelines.spec import Slicing, canonical, differences, fingerprint
+from pipelines.fingerprint import canonical, differences, fingerprint
+from pipelines.spec import Slicing
 from pipelines.store.location import Conflict, Location
 from pipelines.store.models import ModelReference
 

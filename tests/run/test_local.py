@@ -40,7 +40,7 @@ def test_chunks_have_a_vector_each(tmp_path: Path) -> None:
 
 def test_a_text_that_fails_is_named_by_its_number_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     encoder = Encoder(EmbedSpec(model=str(save_model(tmp_path / "model"))))
-    monkeypatch.setattr(encoder._encoder, "_vocab_size", len(VOCABULARY) - 1)  # "voice" is the last
+    monkeypatch.setattr(encoder._encoder._network, "vocab_size", len(VOCABULARY) - 1)  # "voice" is the last
     with pytest.raises(MantaError, match="1 of 2 vectors failed, the first of them of text 1") as caught:
         encoder.encode(["a b", "voice"])
     assert "voice" not in str(caught.value)

@@ -4,7 +4,7 @@ import pyarrow as pa
 from pipelines.model.loop import LoopStats
 from pipelines.model.predictor import Filled, Perplexities
 from pipelines.schema import FILLING, PSEUDO_PERPLEXITY
-from pipelines.stages.answers import fillings_column, perplexity_column, scores_column
+from pipelines.stages.answers import filled_column, fillings_column, perplexity_column, scores_column
 
 NAN = float("nan")
 
@@ -31,6 +31,14 @@ def test_fillings_by_hand():
             {"position": 2, "tokens": ["h", "i"], "ids": [8, 9], "log_probs": [-3, -4]},
         ],
     ]
+
+
+def test_what_has_no_mask_is_not_filled():
+    filled = Filled(
+        counts=np.array([1, 0]), positions=np.array([3], np.int32), ids=np.array([[7]]),
+        log_probs=np.array([[-0.5]], np.float32), tokens=["g"], texts=["a g", "b"], failures={}, stats=LoopStats(),
+    )  # fmt: skip
+    assert filled_column(filled).to_pylist() == ["a g", None]
 
 
 def test_perplexities_by_hand():

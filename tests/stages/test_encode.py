@@ -20,7 +20,7 @@ from pipelines.schema import SliceHeader, codes_to_numpy, fold, ragged, unfold, 
 from pipelines.spec import EmbedSpec, EncodePool, OutputDtype
 from pipelines.stages.attempts import Attempts
 from pipelines.stages.documents import TEXT, DocumentColumns
-from pipelines.stages.encode import ChunkEncoder, _device, _reference_of, part_columns
+from pipelines.stages.encode import ChunkEncoder, _device, part_columns, reference_of
 from pipelines.stages.recipe import Recipe
 from pipelines.stages.slicewise import ROW, without
 from pipelines.stages.tokenize import ChunkTokenizer
@@ -130,18 +130,18 @@ def test_the_gate_is_held_before_the_first_slice(spec: EmbedSpec, ray_session: N
         ChunkEncoder(Recipe.of(spec), ON_CPU, gate=ray.put(wrong))
 
 
-def test_the_reference_of_the_gate_is_computed_once_a_machine(
+def test_thereference_of_the_gate_is_computed_once_a_machine(
     spec: EmbedSpec, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("MANTA_CACHE", str(tmp_path))
     recipe = Recipe.of(spec)
-    first = _reference_of(recipe).vectors
+    first = reference_of(recipe).vectors
     with monkeypatch.context() as patch:
         patch.setattr("pipelines.model.gate.reference", lambda *_: pytest.fail("it was computed again"))
-        np.testing.assert_array_equal(_reference_of(recipe).vectors, first)
+        np.testing.assert_array_equal(reference_of(recipe).vectors, first)
         other = Recipe.of(replace(spec, output_dtype="binary"))
-        np.testing.assert_array_equal(_reference_of(other).vectors, first)  # the same before it is quantized
-    cut = _reference_of(Recipe.of(replace(spec, dim=8))).vectors  # another spec, another reference
+        np.testing.assert_array_equal(reference_of(other).vectors, first)  # the same before it is quantized
+    cut = reference_of(Recipe.of(replace(spec, dim=8))).vectors  # another spec, another reference
     assert (cut.shape, first.shape) == ((8, 8), (8, 32))
 
 

@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from pipelines.errors import FingerprintError, SpecError
-from pipelines.spec import EmbedSpec, Slicing, fingerprint
+from pipelines.fingerprint import fingerprint
+from pipelines.spec import EmbedSpec, Slicing
 from pipelines.store.location import Location, locate
 from pipelines.store.models import ModelReference
 from pipelines.store.output import KEY, OutputSpec, beside, claim, expand, read_spec

@@ -1,0 +1,78 @@
+"""Predict over a corpus with a masked language model: fillings of masks, pseudo-perplexities, exactly once."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from jobs.entry import RayCluster, main, print_json, show, start_ray
+from pipelines.run.order import Order
+from pipelines.run.start import pools_for
+from pipelines.run.trunk import open_run
+from pipelines.spec import EncodePool, PredictSpec, Slicing, Storage, TokenizePool
+from pipelines.stages.predict import part_columns
+from pipelines.stages.predict import predict as predict_stage
+from pipelines.stages.read import read
+from pipelines.stages.recipe import Recipe
+from pipelines.stages.tokenize import tokenize
+from pipelines.stages.write import write
+
+
+def predict(
+    spec: PredictSpec,
+    documents: str | list[str] = "",
+    output: str = "",
+    text: str = "",
+    limit: int = 0,
+    removed: Literal["keep", "drop"] = "keep",
+    max_dead_letters: float = 0.05,
+    retry_dead_letters: bool = False,
+    progress: Literal["auto", "live", "log", "json", "none"] = "auto",
+    slicing: Slicing = Slicing(max_rows=256),
+    cpu: TokenizePool = TokenizePool(),
+    gpu: EncodePool = EncodePool(),
+    storage: Storage = Storage(),
+    ray: RayCluster = RayCluster(),
+) -> int:
+    """Predict over a corpus of Parquet text, exactly once: run it again, and it does what is left.
+
+    Args:
+        spec: What decides the predictions.
+        documents: The corpus: a file, folder, glob or list of them, local or s3://.
+        output: Folder for the predictions, local or s3://; {fingerprint} in it is replaced.
+        text: Predict for this one text instead, without Ray, and print the predictions as JSON.
+        limit: Take the corpus to end after so many documents, for a trial; 0: all.
+        removed: What becomes of the predictions of shards that vanished.
+        max_dead_letters: Largest share of documents that may be dead letters.
+        retry_dead_letters: Make the slices again that hold dead letters, and try shards again that were set aside.
+        progress: How progress is shown; auto: a live display in a terminal, else a line a minute.
+        slicing: How shards are cut into slices and parts; frozen with an output's first run.
+        cpu: Actors that tokenize.
+        gpu: Actors that predict.
+        storage: How s3:// is reached.
+        ray: Which Ray the job runs on.
+    """
+    if text:
+        from pipelines.run.local import Predictor  # torch, which only the actors need otherwise
+
+        print_json(Predictor(spec, gpu, storage).predict([text])[0])
+        return 0
+    order = Order(
+        job="predict", documents=documents, output=output, slicing=slicing, storage=storage, limit=limit,
+        removed=removed, max_dead_letters=max_dead_letters, retry_dead_letters=retry_dead_letters, progress=progress,
+    )  # fmt: skip
+    recipe = Recipe.of(spec, storage)
+    with open_run(order, recipe) as run:
+        if run.plan.stretches:
+            run.starting()
+            start_ray(ray)
+            pools = pools_for(run, cpu, gpu)
+            texts = read(run.plan.stretches, run.reading, **pools.read)
+            chunks = tokenize(texts, recipe, pools.tokenize)
+            rows = predict_stage(chunks, recipe, gpu, pools.encode, num_threads=pools.num_threads)
+            columns = part_columns(run.ground.columns, recipe.spec)
+            run.follow(write(rows, run.output, columns, run.metadata, pools.write), pools.placement)
+        return show(run.finish())
+
+
+if __name__ == "__main__":
+    main(predict)

@@ -1,0 +1,102 @@
+"""Chunks to predictions: the actor against the predictor for one's own use, its failures by row, its columns."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pytest
+
+from pipelines.errors import SpecError
+from pipelines.run.local import Predictor
+from pipelines.schema import FILLING, PSEUDO_PERPLEXITY, SliceHeader, fold, ragged, unfold
+from pipelines.spec import EncodePool, PredictSpec
+from pipelines.stages.actors import ActorPool
+from pipelines.stages.documents import TEXT, DocumentColumns
+from pipelines.stages.predict import ChunkPredictor, part_columns, predictor_settings
+from pipelines.stages.recipe import Recipe
+from pipelines.stages.slicewise import ROW
+from pipelines.stages.tokenize import ChunkTokenizer
+from tests.model.conftest import save
+
+TEXTS = ["the [MASK] of bread", "stone bread wind night", "", "[MASK] [MASK]", "king"]
+ON_CPU = {"device": "cpu", "num_threads": 1}
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return save(tmp_path_factory.mktemp("masked"), "Bert", kind="ForMaskedLM")
+
+
+def spec_of(model: Path, **fields: object) -> PredictSpec:
+    both = ["fill_mask", "pseudo_perplexity"]
+    return PredictSpec(model=str(model), **{"precision": "float32", "outputs": both, **fields})  # type: ignore[arg-type]
+
+
+def slice_of(texts: list[str]) -> pa.Table:
+    header = SliceHeader(shard="a", shard_id="b", first_row=7, num_documents=len(texts))
+    return fold(pa.table({ROW: range(7, 7 + len(texts)), "id": range(len(texts)), TEXT: texts}), header)
+
+
+@pytest.mark.parametrize(
+    "fields", [{}, {"mask_every": 2, "mask_unit": "word_l2r", "token_log_probs": True}, {"outputs": ["fill_mask"]}],
+    ids=str,
+)  # fmt: skip
+def test_a_slice_of_chunks_becomes_a_slice_of_predictions(model: Path, fields: dict[str, object]) -> None:
+    spec = spec_of(model, **fields)
+    recipe = Recipe.of(spec)
+    rows, header = unfold(ChunkPredictor(recipe, ON_CPU)(ChunkTokenizer(recipe)(slice_of(TEXTS))))
+    columns = DocumentColumns(texts=("text",), separator="", id="id", id_name="id", id_type=pa.int64())
+    found = rows.select(part_columns(columns, recipe.spec)).to_pylist()
+    expected = Predictor(spec).predict(TEXTS)
+    assert len(found) == len(expected) == 5
+    for row, one in zip(found, expected, strict=True):
+        assert len(one.pop("tokens")) == row["num_tokens"]
+        assert {name: row[name] for name in one} == one
+    assert rows["fill_mask"].type == pa.list_(FILLING)
+    if "pseudo_perplexity" in recipe.spec.outputs:
+        assert rows["pseudo_perplexity"].type == PSEUDO_PERPLEXITY
+        short = [row["pseudo_perplexity"]["reason"] is not None for row in found]
+        assert short == [False, False, True, True, True]
+    assert header.facts["precision"] == "float32"
+    assert header.stats["encode_tokens"] > 0
+    assert header.dead_letters == ()
+
+
+def test_a_chunk_that_fails_takes_its_document_along(model: Path) -> None:
+    recipe = Recipe.of(spec_of(model))
+    ids = [[2, 4, 3], [2, 4, 50, 3], [2, 4, 10**6, 3], [2, 4, 51, 3]]
+    offsets = np.cumsum([0, *(len(row) for row in ids)])
+    table = pa.table({ROW: [7, 8, 8, 9], "input_ids": ragged(np.concatenate(ids).astype(np.int32), offsets)})
+    header = SliceHeader(shard="a", shard_id="b", first_row=7, num_documents=3)
+    rows, head = unfold(ChunkPredictor(recipe, ON_CPU)(fold(table, header)))
+    assert rows[ROW].to_pylist() == [7, 9]
+    assert [(letter.row, letter.stage) for letter in head.dead_letters] == [(8, "encode")]
+    assert "outside the model's vocabulary" in head.dead_letters[0].reason
+
+
+def test_columns_of_a_part() -> None:
+    columns = DocumentColumns(
+        texts=("text",), separator="", id="key", id_name="key", id_type=pa.int64(), passthrough={"year": pa.int32()}
+    )
+    spec = PredictSpec(model="m", id="key", passthrough=["year"])
+    assert part_columns(columns, spec) == ["key", "fill_mask", "filled", "num_tokens", "truncated", "year"]
+    scored = PredictSpec(model="m", outputs=["pseudo_perplexity"], token_log_probs=True, overlong="chunk")
+    assert part_columns(columns, scored) == [
+        "key", "pseudo_perplexity", "token_log_probs", "num_tokens", "truncated", "chunk_index", "char_start",
+        "char_end", "year",
+    ]  # fmt: skip
+
+
+def test_a_masked_language_model_is_not_compiled() -> None:
+    assert predictor_settings(EncodePool(), ActorPool(), 3) == {
+        "device": "cpu", "num_threads": 3, "token_budget": "auto",
+    }  # fmt: skip
+    with pytest.raises(SpecError, match="compile is True"):
+        predictor_settings(EncodePool(compile=True), ActorPool(), 3)
+
+
+def test_what_a_model_cannot_give_is_refused_before_anything_starts(tiny_model: Path) -> None:
+    with pytest.raises(SpecError, match="masked-language-model head"):
+        Recipe.of(spec_of(tiny_model))
