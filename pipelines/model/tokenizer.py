@@ -93,13 +93,13 @@ class DocumentTokenizer:
     @property
     def mask_id(self) -> int | None:
         """Token id of the mask that stands in texts, such as "[MASK]"; None where the tokenizer has none."""
-        tokens = [_named_mask(self._folder), *MASKS]
+        tokens = [_named_token(self._folder, "mask_token"), *MASKS]
         return next((found for token in tokens if (found := self._tokenizer.token_to_id(token)) is not None), None)
 
     @property
     def special_ids(self) -> Ids:
         """Ids that stand for no text of a document's own, the mask's among them; the unknown token's does."""
-        unknown = getattr(self._tokenizer.model, "unk_token", None)
+        unknown = _named_token(self._folder, "unk_token") or getattr(self._tokenizer.model, "unk_token", None)
         added = self._tokenizer.get_added_tokens_decoder().items()
         return np.array(sorted(n for n, token in added if token.special and token.content != unknown), np.int32)
 
@@ -190,11 +190,11 @@ def _convert(folder: ModelFolder, spec: DocumentSpec) -> Tokenizer:
     return Tokenizer.from_str(tokenizer.backend_tokenizer.to_str())
 
 
-def _named_mask(folder: ModelFolder) -> str:
-    """The mask as the tokenizer's configuration names it; "" where it names none."""
+def _named_token(folder: ModelFolder, role: str) -> str:
+    """A special token as the tokenizer's configuration names it; "" where it names none."""
     for name in ("tokenizer_config.json", "special_tokens_map.json"):
         path = folder.network_path / name
-        found = json.loads(path.read_text(encoding="utf-8")).get("mask_token") if path.exists() else None
+        found = json.loads(path.read_text(encoding="utf-8")).get(role) if path.exists() else None
         if found:
             return str(found["content"] if isinstance(found, dict) else found)
     return ""

@@ -1,3 +1,4 @@
+import json
 from collections.abc import Callable
 from pathlib import Path
 
@@ -145,8 +146,11 @@ def test_the_mask_and_other_special_tokens(minilm: ModelFolder, make_folder: Cal
     path = make_folder()
     (path / "tokenizer.json").write_text((path / "tokenizer.json").read_text().replace("[MASK]", "[HOLE]"))
     assert DocumentTokenizer(read_folder(path), spec_for(read_folder(path))).mask_id is None
-    (path / "special_tokens_map.json").write_text('{"mask_token": {"content": "[HOLE]"}}')
-    assert DocumentTokenizer(read_folder(path), spec_for(read_folder(path))).mask_id == 4
+    names = {"mask_token": {"content": "[HOLE]"}, "unk_token": "[SEP]"}
+    (path / "special_tokens_map.json").write_text(json.dumps(names))
+    (path / "tokenizer_config.json").unlink()
+    named = DocumentTokenizer(read_folder(path), spec_for(read_folder(path)))
+    assert (named.mask_id, named.special_ids.tolist()) == (4, [0, 1, 2, 4])
 
 
 def test_the_tokenizer_of_a_config_without_model_type() -> None:
