@@ -20,6 +20,7 @@ import pyarrow as pa
 import pytest
 import ray.data
 
+from pipelines.model.quantize import Quantizer
 from pipelines.run.local import Encoder
 from pipelines.schema import DeadLetter, SliceHeader, fold, unfold
 from pipelines.spec import EmbedSpec, EncodePool
@@ -249,7 +250,8 @@ def test_on_ray_a_document_that_kills_its_process_costs_its_row_alone(
     monkeypatch.setattr("pipelines.stages.encode.ChunkEncoder", FragileEncoder)
     pool = ActorPool(num_cpus=0.5)
     chunks = tokenize(ray.data.from_arrow([slice_of(first) for first in (0, 4, 8)]), recipe, pool)
-    vectors = encode(chunks, recipe, EncodePool(device="cpu"), pool, num_threads=1)
+    floats = Quantizer("float32")
+    vectors = encode(chunks, recipe, EncodePool(device="cpu"), pool, num_threads=1, quantizer=floats)
     done = [unfold(batch) for batch in vectors.iter_batches(batch_size=1, batch_format="pyarrow")]
     assert sorted(header.first_row for _, header in done) == [0, 4, 8]
     assert {letter for _, header in done for letter in header.dead_letters} == {

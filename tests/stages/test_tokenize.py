@@ -16,6 +16,7 @@ from pipelines.stages.recipe import Recipe
 from pipelines.stages.slicewise import ROW, without
 from pipelines.stages.tokenize import INPUT_IDS, WORD_IDS, ChunkTokenizer
 from tests.children import die
+from tests.model.conftest import save
 from tests.tiny import VOCABULARY
 
 
@@ -47,12 +48,13 @@ def test_a_slice_of_documents_becomes_a_slice_of_chunks(tiny_model):
     assert (header.stats["num_tokens"], header.stats["truncated"]) == (10, 0)
 
 
-def test_words_come_along_where_a_spec_needs_them(tiny_model):
-    recipe = Recipe.of(PredictSpec(model=str(tiny_model), mask_every=2))
+def test_words_come_along_where_a_spec_needs_them(tmp_path):
+    model = str(save(tmp_path / "masked", "Bert", kind="ForMaskedLM"))
+    recipe = Recipe.of(PredictSpec(model=model, mask_every=2))
     chunks, _ = unfold(ChunkTokenizer(recipe)(slice_of(["the king, of [MASK]", ""])))
     values, offsets = flat(chunks[WORD_IDS])
     assert [values[a:b].tolist() for a, b in pairwise(offsets)] == [[-1, 0, 1, 2, 3, 4, -1], [-1, -1]]
-    plain, _ = unfold(ChunkTokenizer(Recipe.of(PredictSpec(model=str(tiny_model))))(slice_of(["king"])))
+    plain, _ = unfold(ChunkTokenizer(Recipe.of(PredictSpec(model=model)))(slice_of(["king"])))
     assert WORD_IDS not in plain.column_names
 
 
