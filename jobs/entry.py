@@ -8,20 +8,22 @@ import logging
 import os
 import re
 import signal
+import socket
 import sys
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from types import FrameType
 from typing import TYPE_CHECKING, Any, NoReturn
 
 import docstring_parser
 import jsonargparse
 
+from jobs.refusals import plainly
 from pipelines import errors
-from pipelines.errors import Interrupted, MantaError, SpecError
-from pipelines.spec import Storage
+from pipelines.errors import MantaError, SpecError
+from pipelines.run.stop import Brake, unstoppable
+from pipelines.spec import Storage, refuse
 
 if TYPE_CHECKING:
     from pipelines.run.report import Report
@@ -34,6 +36,11 @@ QUIET = {
     "TOKENIZERS_PARALLELISM": "false",
 }
 """What is set in the environment, where it does not say otherwise, before Ray starts."""
+
+STOPPED: dict[int, tuple[str, int]] = {signal.SIGINT: ("interrupted", 130), signal.SIGTERM: ("terminated", 143)}
+"""The last word and the exit code of a run that a signal has stopped."""
+
+PATIENCE_SECONDS = 10
 
 RAISED = re.compile(r"^pipelines\.errors\.(\w+): (.+)$", re.MULTILINE)
 """The last line of a stack trace that ends in one of our errors."""
@@ -50,6 +57,12 @@ class RayCluster:
     dashboard: bool = False
     """Start the dashboard with a new local Ray."""
 
+    def __post_init__(self) -> None:
+        if self.num_cpus < 0:
+            refuse(self, "num_cpus", "write a number of at least 1, or 0 for one a core")
+        if self.num_cpus and self.address not in ("", "local"):
+            refuse(self, "num_cpus", f"the Ray at {self.address} has its CPUs already: leave one of the two out")
+
 
 def main(job: Callable[..., int], argv: Sequence[str] | None = None) -> None:
     """Run a job from the command line and end the process with its exit code."""
@@ -64,20 +77,20 @@ def run(job: Callable[..., int], argv: Sequence[str] | None = None) -> int:
     A Ray that the job started ends with it; one that was there before stays.
     """
     was_there = ray_is_up()
-    try:
-        with stoppable():
+    with Brake() as brake:
+        try:
             return job(**parse(job, argv))
-    except KeyboardInterrupt:
-        return say("interrupted: what is done stays done; run the same command again to go on", 130)
-    except Exception as error:
-        ours = cause(error)
-        if ours is None:
-            raise
-        kind = "" if isinstance(ours, Interrupted) else f"{type(ours).__name__}: "  # its message says what it is
-        return say(f"{kind}{ours}", ours.exit_code)
-    finally:
-        if not was_there:
-            stop_ray()
+        except KeyboardInterrupt:
+            word, code = STOPPED[brake.asked]
+            return say(f"{word}: what is done stays done; run the same command again to go on", code)
+        except Exception as error:
+            ours = cause(error)
+            if ours is None:
+                raise
+            return say(f"{type(ours).__name__}: {ours}", ours.exit_code)
+        finally:
+            if not was_there:
+                stop_ray()
 
 
 def say(line: str, code: int) -> int:
@@ -115,11 +128,21 @@ class OneLineParser(jsonargparse.ArgumentParser):
     """A parser that refuses in one line, without the list of all its flags."""
 
     def error(self, message: str, ex: Exception | None = None) -> NoReturn:
-        """End the process with exit code 2, or raise the SpecError that made a value impossible."""
-        ours = cause(ex)
-        if ours is not None:
-            raise ours
-        raise SpecError(f"{' '.join(message.split())}: see {self.prog} --help")
+        """Raise SpecError: the one that made a value impossible, or what the parser says in plainer words."""
+        flags = [name.lstrip("-") for name in self._option_string_actions]
+        raise cause(ex) or SpecError(plainly(" ".join(message.split()), flags, f"see {self.prog} --help"))
+
+
+class ConfigFile(jsonargparse.ActionConfigFile):
+    """A file of flags. What is refused in it is refused with its name."""
+
+    def __call__(self, parser: Any, cfg: Any, values: Any, option_string: str | None = None) -> None:
+        if not os.path.isfile(values):
+            raise SpecError(f"--config {values}: there is no such file")
+        try:
+            super().__call__(parser, cfg, values, option_string)
+        except SpecError as error:
+            raise SpecError(f"--config {values}: {error}") from error
 
 
 def parser_of(job: Callable[..., int]) -> jsonargparse.ArgumentParser:
@@ -128,10 +151,11 @@ def parser_of(job: Callable[..., int]) -> jsonargparse.ArgumentParser:
     prog = f"python -m jobs.{job.__name__}"
     parser = OneLineParser(
         prog=prog,
+        allow_abbrev=False,
         usage=f"{prog} [--config FILE] [--flag VALUE ...]",
         description=(inspect.getdoc(job) or "").split("\n\n")[0],
     )
-    parser.add_argument("--config", action="config", help="YAML file of flags; flags on the command line win")
+    parser.add_argument("--config", action=ConfigFile, help="YAML file of flags; flags on the command line win")
     switches = [p.name for p in inspect.signature(job).parameters.values() if p.default is False]
     parser.add_function_arguments(job, as_group=False, skip=set(switches))
     told = {argument.arg_name: argument.description for argument in docstring_parser.parse(job.__doc__ or "").params}
@@ -140,40 +164,55 @@ def parser_of(job: Callable[..., int]) -> jsonargparse.ArgumentParser:
     return parser
 
 
-@contextmanager
-def stoppable() -> Iterator[None]:
-    """SIGTERM raises Interrupted in the main thread, as Ctrl-C raises KeyboardInterrupt."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    before = signal.signal(signal.SIGTERM, _terminate)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)
-
-
-def _terminate(_signal: int, _frame: FrameType | None) -> None:
-    stop = Interrupted("terminated: what is done stays done; run the same command again to go on")
-    stop.exit_code = 143
-    raise stop
-
-
 def start_ray(cluster: RayCluster = RayCluster()) -> None:
     """Join the cluster, or start a local one, with nothing on the terminal and no usage statistics."""
     import ray
 
     logging.getLogger("ray.data").setLevel(logging.CRITICAL)  # its errors are raised as well
-    if not ray.is_initialized():
-        # There is no public switch: what the raylet says of tasks that it retries would go to stdout, by a thread.
-        ray._private.worker._worker_logs_enabled = False
-        try:
-            with _silent_stderr():
-                ray.init(**_ray_arguments(cluster))
-        except ConnectionError as error:
-            raise SpecError(f"no Ray cluster answers at {cluster.address!r} ({error}): check ray.address") from error
-    if threading.current_thread() is threading.main_thread():
-        signal.signal(signal.SIGTERM, _terminate)  # ray.init has put its own in place
+    if ray.is_initialized():
+        return
+    address = cluster.address or os.environ.get("RAY_ADDRESS", "")
+    _refuse_silence(ray._private.services.find_bootstrap_address(None) or "" if address in ("", "auto") else address)
+    # There is no public switch: what the raylet says of tasks that it retries would go to stdout, by a thread.
+    ray._private.worker._worker_logs_enabled = False
+    try:
+        _join(_ray_arguments(cluster))
+    except (ConnectionError, RuntimeError, ValueError, ray.exceptions.RayError) as error:
+        which = f"at {address}" if address else "of this machine"
+        why = " ".join(str(error).split()).split(". ")[0]
+        raise SpecError(
+            f"the Ray {which} can't be joined ({why}): check --ray.address or RAY_ADDRESS (HOST:PORT of its head), its "
+            "token, and that --ray.num_cpus, which is for a new Ray, is not given"
+        ) from error
+
+
+def _refuse_silence(address: str) -> None:
+    """SpecError where nobody listens at host:port. Ray itself would wait there for minutes without a word.
+
+    What the last `ray start` on this machine has left behind is looked for too, where a Ray was lost and not stopped.
+    """
+    host, _, port = address.removeprefix("ray://").rpartition(":")
+    if not host or "/" in host or not port.isdigit():
+        return
+    try:
+        socket.create_connection((host.strip("[]"), int(port)), timeout=PATIENCE_SECONDS).close()
+    except OSError as error:
+        raise SpecError(
+            f"no Ray answers at {address} ({error}): name another by --ray.address or RAY_ADDRESS; local is a new one"
+        ) from error
+
+
+@unstoppable
+def _join(arguments: dict[str, Any]) -> None:
+    import ray
+
+    ours = signal.getsignal(signal.SIGTERM)
+    try:
+        with _silent_stderr():
+            ray.init(**arguments)
+    finally:
+        if threading.current_thread() is threading.main_thread():
+            signal.signal(signal.SIGTERM, ours)  # ray.init puts its own in place
 
 
 @contextmanager
@@ -207,6 +246,7 @@ def ray_is_up() -> bool:
     return ray is not None and bool(ray.is_initialized())
 
 
+@unstoppable
 def stop_ray() -> None:
     """Leave the cluster; a local one ends with it."""
     if ray_is_up():

@@ -1,5 +1,6 @@
 """The door of the jobs: flags, one-line refusals, exit codes, signals."""
 
+import json
 import os
 import signal
 import subprocess
@@ -12,6 +13,8 @@ import yaml
 from jobs import entry
 from pipelines.errors import GateError, Interrupted, LeaseError, SpecError, StoreError
 from pipelines.spec import EmbedSpec, EncodePool, Storage
+from tests.faults.nodes import environment_in, free_ports
+from tests.sources import ROOT
 
 NO_POOL = EncodePool()
 
@@ -132,6 +135,41 @@ def test_a_ray_that_was_there_before_stays(ray_session):
 
     assert entry.run(job, ["--spec.model", "m"]) == 0
     assert ray.is_initialized()
+
+
+JOINING = """
+import json, os, sys
+from jobs.entry import RayCluster, start_ray
+from pipelines.errors import SpecError
+
+for settings in json.loads(sys.argv[1]):
+    try:
+        start_ray(RayCluster(**settings))
+    except SpecError as error:
+        print(json.dumps(str(error)))
+"""
+
+
+def test_a_ray_that_is_not_there_is_refused_in_one_line(tmp_path):
+    """The last is one that somebody started here and nobody stopped."""
+    port = free_ports(1)[0]
+    (tmp_path / "ray").mkdir()
+    (tmp_path / "ray/ray_current_cluster").write_text(f"127.0.0.1:{port}")
+    asked = [
+        ({"address": f"127.0.0.1:{port}"}, f"no Ray answers at 127.0.0.1:{port}"),
+        ({"address": f"ray://127.0.0.1:{port}"}, f"no Ray answers at ray://127.0.0.1:{port}"),
+        ({"address": "nonsense"}, "the Ray at nonsense can't be joined (Invalid address format: nonsense): check"),
+        ({"address": f"http://127.0.0.1:{port}"}, f"the Ray at http://127.0.0.1:{port} can't be joined (Invalid"),
+        ({"num_cpus": -3}, "RayCluster.num_cpus is -3: write a number of at least 1"),
+        ({"address": "auto", "num_cpus": 2}, "RayCluster.num_cpus is 2: the Ray at auto has its CPUs already"),
+        ({}, f"no Ray answers at 127.0.0.1:{port}"),
+    ]
+    command = [sys.executable, "-c", JOINING, json.dumps([settings for settings, _ in asked])]
+    done = subprocess.run(command, cwd=ROOT, env=environment_in(tmp_path), capture_output=True, text=True, check=True)
+    told = [json.loads(line) for line in done.stdout.splitlines()]
+    assert len(told) == len(asked)
+    assert [line for line, (_, words) in zip(told, asked, strict=True) if not line.startswith(words)] == []
+    assert [line for line in told if "\n" in line] == []
 
 
 def test_interrupted_is_not_swallowed_by_the_search_for_a_cause():

@@ -1,0 +1,36 @@
+"""What the parser of flags refuses, in the words of the command line: fact, value, remedy."""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections.abc import Sequence
+
+WRONG_VALUE = re.compile(
+    r'.*Parser key "(?P<key>[^"]+)": .*?(?:Expected a|Subtypes:) (?P<kinds>.+?)'
+    r"(?: Errors: .*Given value:|\. Got value:) (?P<value>.*)"
+)
+WRONG_NAME = re.compile(
+    r"(?:Group '(?P<group>[^']+)' does not accept option|Option) '(?P<name>[^']+)'.*"
+    r"|unrecognized arguments: --(?P<flag>[^ =]+).*"
+)
+KIND = re.compile(r"(?:<class ')?\b(int|float|bool|str|list)\b|Literal\[(.*?)\]")
+WORDS = {"int": "a whole number", "float": "a number", "bool": "true or false", "str": "a text", "list": '"[a, b]"'}
+
+
+def plainly(message: str, flags: Sequence[str], help_: str) -> str:
+    """A refusal of the parser as fact, value and remedy, in the words of the command line."""
+    if found := WRONG_VALUE.fullmatch(message):
+        kinds = [WORDS.get(name) or _choice(choices) for name, choices in KIND.findall(found["kinds"])]
+        return f"--{found['key']} is {found['value']!r}: write {' or '.join(kinds) or help_}"
+    if found := WRONG_NAME.fullmatch(message):
+        name = found["flag"] or ".".join(filter(None, (found["group"], found["name"])))
+        near = difflib.get_close_matches(name, flags, 1)
+        return f"there is no flag --{name}: " + (f"did you mean --{near[0]}?" if near else help_)
+    if message.startswith("Problems parsing config: "):
+        return f"this is no YAML: {message.partition(': ')[2]}".replace('in "<unicode string>", ', "at ")
+    return f"{message}: {help_}"
+
+
+def _choice(choices: str) -> str:
+    return ("one of " if "," in choices else "") + choices.replace("'", "")
