@@ -131,9 +131,9 @@ def _check_hardware(resources: ClusterResources, gpu: EncodePool) -> None:
         )
     wants_gpu = gpu.device == "cuda" or (gpu.num_gpus != "auto" and gpu.num_gpus > 0)
     if wants_gpu and not any(node.gpus for node in nodes):
-        field = "EncodePool.num_gpus" if gpu.num_gpus != "auto" else "EncodePool.device"
-        value = gpu.num_gpus if gpu.num_gpus != "auto" else gpu.device
-        raise SpecError(f"{field} is {value}, and no node has a GPU ({resources}): add one, or set num_gpus to 0")
+        field, least = ("device", "auto") if gpu.num_gpus == "auto" else ("num_gpus", 0)
+        fact = f"EncodePool.{field} is {getattr(gpu, field)}, and no node has a GPU ({resources})"
+        raise SpecError(f"{fact}: add one, or set {field} to {least}")
     if gpu.num_gpus != "auto" and gpu.num_gpus > 1 and gpu.num_gpus != int(gpu.num_gpus):
         raise SpecError(f"EncodePool.num_gpus is {gpu.num_gpus}: above 1 Ray gives whole GPUs only; round it")
 

@@ -20,7 +20,7 @@ BY_CODE = {
     "AuthorizationHeaderMalformed": "the bucket is in another region: set storage.region or AWS_REGION",
     "SlowDown": "the server asks for fewer requests: run again later, or with fewer actors",
 }
-BY_CODE |= {"404": "there is nothing there", "NoSuchKey": "there is nothing there"}
+BY_CODE |= dict.fromkeys(("404", "NoSuchKey"), "there is nothing there: check the path")
 BY_CODE |= {"403": BY_CODE["AccessDenied"], "301": BY_CODE["PermanentRedirect"]}
 BY_CODE["503"] = BY_CODE["SlowDown"]
 

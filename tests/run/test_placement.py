@@ -71,7 +71,7 @@ def test_cpus_are_used_beside_gpus_where_that_is_asked_for() -> None:
     ("pools", "words"),
     [
         ({"gpu": EncodePool(num_gpus=1)}, ["num_gpus is 1", "no node has a GPU", "set num_gpus to 0"]),
-        ({"gpu": EncodePool(device="cuda")}, ["device is cuda", "no node has a GPU"]),
+        ({"gpu": EncodePool(device="cuda")}, ["device is cuda", "no node has a GPU", "set device to auto"]),
         (
             {"gpu": EncodePool(max_actors=8, num_cpus=2)},
             ["encode 8 x 2", "= 17 CPUs", "1 node with 4 CPUs", "encode 1 x 3"],

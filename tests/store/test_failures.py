@@ -40,7 +40,7 @@ def test_a_status_stands_in_for_a_code() -> None:
         (refusal("Strange"), "Strange: [Errno 22] word by word"),
         (OSError(errno.ENOSPC, "No space left on device"), "the disk is full"),
         (PermissionError(errno.EACCES, "no"), "this user may not"),
-        (FileNotFoundError("x"), "there is nothing there"),
+        (FileNotFoundError("x"), "there is nothing there: check the path"),
         (EndpointConnectionError(endpoint_url="http://x"), "the server can't be reached"),
         (NoCredentialsError(), "no credentials were found"),
         (OSError("first line\nsecond line"), "OSError: first line"),

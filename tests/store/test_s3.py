@@ -186,7 +186,7 @@ def said(uri: str, storage: Storage = Storage()) -> str:
 def test_who_is_not_let_in_is_told_so(s3: S3Server, here: Location, monkeypatch: pytest.MonkeyPatch) -> None:
     here.check()
     assert "there is no such bucket" in said("s3://no-such-bucket-here/x")
-    assert said(f"{here.uri}/x") == f"{here.uri}/x: there is nothing there (endpoint {s3.endpoint})"
+    assert said(f"{here.uri}/x") == f"{here.uri}/x: there is nothing there: check the path (endpoint {s3.endpoint})"
     assert "there is no such profile" in said(here.uri, Storage(profile="nobody"))
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "wrong-secret")
     assert "the secret key does not fit the access key" in said(here.uri)
