@@ -1,5 +1,8 @@
 """A stage on a slice and on a plain table: what goes on, what becomes a dead letter, what kills its process."""
 
+import ctypes
+import subprocess
+import sys
 import tempfile
 
 import pyarrow as pa
@@ -11,6 +14,7 @@ from pipelines.schema import DeadLetter, SliceHeader, fold, unfold
 from pipelines.stages.attempts import Attempts
 from pipelines.stages.slicewise import HOPELESS, PLAIN_ATTEMPTS, ROW, Outcome, private_bytes, slicewise, without
 from tests.children import die, forked, kill_myself
+from tests.sources import ROOT
 
 
 def double(table: pa.Table) -> Outcome:
@@ -153,3 +157,17 @@ def test_private_bytes_grows_with_what_is_held():
     held = bytearray(b"x" * (50 * 2**20))
     assert private_bytes() - before > 40 * 2**20
     del held
+
+
+def test_memory_that_is_free_is_given_back():
+    """In a process of its own: pools of the C library that are free but for a block here and there."""
+    code = (
+        "from pipelines.stages.slicewise import give_back, private_bytes\n"
+        "blocks = [bytes(2000) for _ in range(100_000)]\n"
+        "blocks = blocks[::50]\n"
+        "before = private_bytes()\n"
+        "give_back()\n"
+        "print(before - private_bytes())"
+    )
+    told = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert float(told.stdout) > 50e6 or not hasattr(ctypes.CDLL(None), "malloc_trim")
