@@ -178,6 +178,8 @@ def start_ray(cluster: RayCluster = RayCluster()) -> None:
     try:
         _join(_ray_arguments(cluster))
     except (ConnectionError, RuntimeError, ValueError, ray.exceptions.RayError) as error:
+        if isinstance(error, RuntimeError) and address in ("", "local"):
+            raise  # it is this machine on which a new one does not come up
         which = f"at {address}" if address else "of this machine"
         why = " ".join(str(error).split()).split(". ")[0]
         raise SpecError(

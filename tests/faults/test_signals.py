@@ -115,11 +115,16 @@ def local(tiny_model: Path, documents: Path) -> Iterator[Job]:
 def test_a_run_that_is_stopped_ends_cleanly_and_goes_on_when_it_is_run_again(
     local: Job, tiny_model: Path, documents: Path, corpus: Corpus, tmp_path: Path
 ) -> None:
-    """Stopped twice in midstream. Then the endless shard is taken away, so that the rest can be done."""
+    """Stopped while Ray starts, and twice in midstream. Then the endless shard is taken away, to have the rest done."""
     output = tmp_path / "vectors"
     command = local.command(output)
     with terminal(command, local.environment) as view:
-        until((output / "_manta/lease.json").exists, view.run)
+        until(lambda: "raylet" in [process.name() for process in descendants(view.run.pid)], view.run)
+        stop(view, output, lambda: os.write(view.master, b"\x03\x03"))
+    assert view.run.returncode == 130
+    assert view.last_line == f"interrupted: {LAST_WORDS}"
+    with terminal(command, local.environment) as view:
+        until(lambda: is_held(output), view.run)
         second = local.run(output)
         assert (second.code, second.err.count("\n")) == (4, 1), second.err
         assert f"kill {view.run.pid}" in second.err
@@ -141,15 +146,20 @@ def test_a_run_that_is_stopped_ends_cleanly_and_goes_on_when_it_is_run_again(
     check_same(output, tmp_path / "undisturbed")
 
 
+def is_held(output: Path) -> bool:
+    """Whether a run holds the lease."""
+    return not json.loads((output / "_manta/lease.json").read_text())["released"]
+
+
 def stop(view: Terminal, output: Path, ask: Callable[[], object]) -> None:
     """Ask a run to stop; see that nothing of it is left: no process, no lease, no trace on the terminal."""
     modes = termios.tcgetattr(view.slave)
     rays = descendants(view.run.pid)
-    assert len(rays) > 4
+    assert rays != []
     ask()
     view.run.wait(PATIENCE_SECONDS)
     assert psutil.wait_procs(rays, timeout=60)[1] == []
-    assert json.loads((output / "_manta/lease.json").read_text())["released"]
+    assert not is_held(output)
     assert termios.tcgetattr(view.slave) == modes
     assert HIDE in view.text
     assert view.text.rfind(SHOW) > view.text.rfind(HIDE)
