@@ -67,31 +67,46 @@ class BertNetwork(nn.Module):
         self.path, self.pad_id, self.vocab_size = path, folder.pad_token_id, int(folder.config["vocab_size"])
         self.first_position = first_position(folder)
         self.words = weights[WORDS]
-        # All tokens are of the first type, so that its vector is a part of each position's.
-        types = weights["embeddings.token_type_embeddings.weight"][0].float()
-        self.positions = (weights["embeddings.position_embeddings.weight"].float() + types).to(self.words.dtype)
+        # Most tokens are of the first type, so that its vector is a part of each position's.
+        types_yd = weights["embeddings.token_type_embeddings.weight"].float()
+        positions = weights["embeddings.position_embeddings.weight"].float() + types_yd[0]
+        self.positions = positions.to(self.words.dtype)
+        self.second_type = (types_yd[1] - types_yd[0]).to(self.words.dtype) if len(types_yd) > 1 else None
         self.norm = weights.norm("embeddings.LayerNorm")
         layers = range(int(folder.config["num_hidden_layers"]))
         self.layers = nn.ModuleList(BertLayer(weights.under(f"encoder.layer.{n}."), attend) for n in layers)
         self.work = Work.of(self.parameters(), [], folder.hidden_size * len(layers))
 
-    def forward(self, input_ids: Tensor, positions: Tensor, seen: Tensor | None, longest: int) -> Tensor:
+    def forward(
+        self, input_ids: Tensor, positions: Tensor, seen: Tensor | None, longest: int, types: Tensor | None = None
+    ) -> Tensor:
         """Vectors [..., D] of token ids [...]."""
-        hidden: Tensor = self.norm(self.words[input_ids] + self.positions[positions])
+        hidden: Tensor = self.words[input_ids] + self.positions[positions]
+        if types is not None and self.second_type is not None:
+            hidden = hidden + types[..., None] * self.second_type
+        hidden = self.norm(hidden)
         for layer in self.layers:
             hidden = layer(hidden, seen, longest)
         return hidden
 
-    def padded(self, input_ids_bs: Tensor, attention_mask_bs: Tensor) -> Tensor:
+    def padded(self, input_ids_bs: Tensor, attention_mask_bs: Tensor, token_types_bs: Tensor | None = None) -> Tensor:
         """See ``Network``."""
         longest, mask_bs = input_ids_bs.shape[1], attention_mask_bs.bool()
         positions_s = torch.arange(self.first_position, self.first_position + longest, device=input_ids_bs.device)
-        hidden_bsd = self(input_ids_bs, positions_s, key_bias(mask_bs, self.words.dtype), longest)
+        hidden_bsd = self(input_ids_bs, positions_s, key_bias(mask_bs, self.words.dtype), longest, token_types_bs)
         return hidden_bsd[mask_bs]
 
-    def packed(self, input_ids_t: Tensor, position_ids_t: Tensor, cu_seqlens: Tensor, max_seqlen: int) -> Tensor:
+    def packed(
+        self,
+        input_ids_t: Tensor,
+        position_ids_t: Tensor,
+        cu_seqlens: Tensor,
+        max_seqlen: int,
+        token_types_t: Tensor | None = None,
+    ) -> Tensor:
         """See ``Network``."""
-        hidden_td: Tensor = self(input_ids_t, position_ids_t + self.first_position, cu_seqlens, max_seqlen)
+        positions_t = position_ids_t + self.first_position
+        hidden_td: Tensor = self(input_ids_t, positions_t, cu_seqlens, max_seqlen, token_types_t)
         return hidden_td
 
 

@@ -20,7 +20,8 @@ from pipelines.model.device import Precision
 from pipelines.model.encoder import Encoded, Encoder
 from pipelines.model.folder import ModelFolder
 from pipelines.model.scorer import MaskScorer
-from pipelines.model.tokenizer import DocumentTokenizer, TokenizedDocuments
+from pipelines.model.tokenizer import DocumentTokenizer
+from pipelines.model.tokens import TokenizedDocuments
 from pipelines.spec import DocumentSpec, EmbedSpec
 
 SENTENCE = "The harbour master counted nine ships at dawn and wrote each name into the long ledger. "

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pickle import UnpicklingError
 from typing import Any
 
@@ -44,20 +45,39 @@ class HuggingFaceNetwork:
         """Token ids that the network knows."""
         return int(self.module.config.vocab_size)
 
-    def padded(self, input_ids_bs: Tensor, attention_mask_bs: Tensor) -> Tensor:
+    @cached_property
+    def has_types(self) -> bool:
+        """Whether the network knows a second type of tokens."""
+        takes = "token_type_ids" in inspect.signature(self.module.forward).parameters
+        return takes and int(getattr(self.module.config, "type_vocab_size", 0) or 0) > 1
+
+    def padded(self, input_ids_bs: Tensor, attention_mask_bs: Tensor, token_types_bs: Tensor | None = None) -> Tensor:
         """See ``Network``."""
-        found = self.module(input_ids=input_ids_bs, attention_mask=attention_mask_bs, return_dict=True)
+        found = self.module(
+            input_ids=input_ids_bs, attention_mask=attention_mask_bs, return_dict=True, **self._types(token_types_bs)
+        )
         hidden_td: Tensor = found.last_hidden_state[attention_mask_bs.bool()]
         return hidden_td
 
-    def packed(self, input_ids_t: Tensor, position_ids_t: Tensor, cu_seqlens: Tensor, max_seqlen: int) -> Tensor:
+    def packed(
+        self,
+        input_ids_t: Tensor,
+        position_ids_t: Tensor,
+        cu_seqlens: Tensor,
+        max_seqlen: int,
+        token_types_t: Tensor | None = None,
+    ) -> Tensor:
         """See ``Network``."""
         found = self.module(
             input_ids=input_ids_t[None], position_ids=(position_ids_t + self.first_position)[None], return_dict=True,
             cu_seq_lens_q=cu_seqlens, cu_seq_lens_k=cu_seqlens, max_length_q=max_seqlen, max_length_k=max_seqlen,
+            **self._types(None if token_types_t is None else token_types_t[None]),
         )  # fmt: skip
         hidden_td: Tensor = found.last_hidden_state[0]
         return hidden_td
+
+    def _types(self, token_types: Tensor | None) -> dict[str, Tensor]:
+        return {} if token_types is None or not self.has_types else {"token_type_ids": token_types}
 
 
 def load_hugging_face(

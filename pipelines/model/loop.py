@@ -17,7 +17,7 @@ from torch import Tensor
 
 from pipelines.model.network import Network
 from pipelines.model.refusal import is_out_of_memory, reason, refusals
-from pipelines.text.pack import pack_batch, pad_batch, plan_batches
+from pipelines.text.pack import gathered, pack_batch, pad_batch, plan_batches, second_types
 
 Rows = npt.NDArray[np.int64]
 Harvest = Callable[[Rows, Tensor, Tensor], None]
@@ -29,10 +29,14 @@ Lanes call it at the same time, never twice for a chunk that it has taken in.
 
 @dataclass(frozen=True)
 class Chunks:
-    """n chunks of token ids, of which chunk i is ``values[offsets[i]:offsets[i + 1]]``."""
+    """n chunks of token ids, of which chunk i is ``values[offsets[i]:offsets[i + 1]]``.
+
+    ``segment_b_start`` [n] is the place in each chunk from which its tokens are of the second type; None: in none.
+    """
 
     values: npt.NDArray[np.int32]
     offsets: npt.NDArray[np.int64]
+    segment_b_start: npt.NDArray[np.int32] | None = None
 
     def __len__(self) -> int:
         return len(self.offsets) - 1
@@ -41,6 +45,13 @@ class Chunks:
     def lengths(self) -> Rows:
         """Tokens of each chunk: [n]."""
         return np.diff(self.offsets).astype(np.int64)
+
+    def take(self, rows: Rows) -> Chunks:
+        """These chunks alone, in this order."""
+        lengths = self.lengths[rows]
+        values = self.values[gathered(self.offsets[rows], lengths)]
+        starts = None if self.segment_b_start is None else self.segment_b_start[rows]
+        return Chunks(values, np.concatenate([[0], np.cumsum(lengths)]), starts)
 
 
 @dataclass(kw_only=True)
@@ -168,10 +179,11 @@ class BatchLoop:
         started = time.perf_counter()
         arrays = self._arrays(run.chunks, rows)
         tensors = [self._tensor(array) for array in arrays]
+        types = self._types(run.chunks, rows)
         lengths_b = self._tensor(run.lengths[rows])
         with self._lock:
             run.stats.convert_seconds += time.perf_counter() - started
-        hidden_td = self._through(tensors, int(run.lengths[rows].max()))
+        hidden_td = self._through(tensors, int(run.lengths[rows].max()), types)
         run.harvest(rows, hidden_td, lengths_b)
         with self._lock:
             run.stats.num_computed_tokens += arrays[0].size
@@ -182,12 +194,18 @@ class BatchLoop:
         batch = pack_batch(chunks.values, chunks.offsets, rows)
         return batch.input_ids, batch.position_ids, batch.cu_seqlens
 
-    def _through(self, tensors: list[Tensor], longest: int) -> Tensor:
+    def _types(self, chunks: Chunks, rows: Rows) -> Tensor | None:
+        if chunks.segment_b_start is None:
+            return None
+        padded = self._network.path == "padded"
+        return self._tensor(second_types(chunks.offsets, rows, chunks.segment_b_start, padded=padded))
+
+    def _through(self, tensors: list[Tensor], longest: int, types: Tensor | None) -> Tensor:
         if self._network.path == "padded":
             input_ids_bs, attention_mask_bs = tensors
-            return self._network.padded(input_ids_bs, attention_mask_bs)
+            return self._network.padded(input_ids_bs, attention_mask_bs, types)
         input_ids_t, position_ids_t, cu_seqlens = tensors
-        return self._network.packed(input_ids_t, position_ids_t, cu_seqlens, longest)
+        return self._network.packed(input_ids_t, position_ids_t, cu_seqlens, longest, types)
 
     def _tensor(self, array: npt.NDArray[Any]) -> Tensor:
         tensor = torch.from_numpy(array)

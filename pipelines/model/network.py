@@ -41,11 +41,21 @@ class Network(Protocol):
         """What it computes."""
         ...
 
-    def padded(self, input_ids_bs: Tensor, attention_mask_bs: Tensor) -> Tensor:
-        """Vectors of the real tokens end to end, [T, D]."""
+    def padded(self, input_ids_bs: Tensor, attention_mask_bs: Tensor, token_types_bs: Tensor | None = None) -> Tensor:
+        """Vectors of the real tokens end to end, [T, D].
+
+        Token types are 0, and 1 in a pair's second text; a network that knows none takes no notice of them.
+        """
         ...
 
-    def packed(self, input_ids_t: Tensor, position_ids_t: Tensor, cu_seqlens: Tensor, max_seqlen: int) -> Tensor:
+    def packed(
+        self,
+        input_ids_t: Tensor,
+        position_ids_t: Tensor,
+        cu_seqlens: Tensor,
+        max_seqlen: int,
+        token_types_t: Tensor | None = None,
+    ) -> Tensor:
         """Vectors of the tokens of chunks that lie end to end, [T, D]. Positions start at 0 in each chunk."""
         ...
 

@@ -18,7 +18,8 @@ from pipelines.model.loop import BatchLoop, Chunks, LoopStats, Rows
 from pipelines.model.masked_lm import load_masked_lm, token_log_probs, top_k
 from pipelines.model.refusal import refusals
 from pipelines.spec import DocumentSpec
-from pipelines.text.mask import MaskedCopies, MaskUnit, gathered, mask_copies, masked_values
+from pipelines.text.mask import MaskedCopies, MaskUnit, mask_copies, masked_values
+from pipelines.text.pack import gathered
 
 GROUP_TOKENS = 2**20
 """Tokens of masked copies that are made at a time: a slice of long documents would have gigabytes of them."""

@@ -6,7 +6,6 @@ Truncation and padding that the file carries are switched off; chunks are cut he
 
 from __future__ import annotations
 
-import json
 import os
 import re
 from collections.abc import Sequence
@@ -14,56 +13,35 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 import numpy as np
-import numpy.typing as npt
-from tokenizers import Encoding, Tokenizer
-from tokenizers.normalizers import Lowercase
-from tokenizers.normalizers import Sequence as Normalizers
+from tokenizers import Encoding
 
 from pipelines.errors import SpecError
 from pipelines.model.folder import ModelFolder
+from pipelines.model.tokenizer_files import load_tokenizer, named_token
+from pipelines.model.tokens import Asked, Frame, Ids, TokenizedDocuments, common_prefix, cut, joined, word_numbers
 from pipelines.spec import DocumentSpec, refuse
-from pipelines.text.chunk import windows
+from pipelines.text.pair import longest_first, second_windowed
 
-Ids = npt.NDArray[np.int32]
-Chars = npt.NDArray[np.int64]
 MASKS = ("[MASK]", "<mask>")
 """What the mask is called where the tokenizer's configuration does not say."""
 SURROGATES = re.compile("[\ud800-\udfff]")
 
 
 @dataclass(frozen=True)
-class TokenizedDocuments:
-    """Chunks of documents: T token ids, C chunks. Special tokens and the prompt's are counted; there is no padding.
-
-    ``char_start`` and ``char_end`` say in code points which part of the text a chunk is, the prompt not counted: the
-    first chunk starts with the text, and one that nothing was cut from ends with it.
-    """
-
-    values: npt.NDArray[np.int32]  # [T]
-    offsets: npt.NDArray[np.int64]  # [C + 1]
-    document: npt.NDArray[np.int32]  # [C], index of the text
-    num_tokens: npt.NDArray[np.int32]  # [C]
-    truncated: npt.NDArray[np.bool_]  # [C], whether the document goes on after its only chunk
-    chunk_index: npt.NDArray[np.int32]  # [C], number of the chunk in its document
-    char_start: npt.NDArray[np.int64]  # [C]
-    char_end: npt.NDArray[np.int64]  # [C]
-    words: npt.NDArray[np.int32] | None = None  # [T], number of each token's word; -1: special, or of the prompt
-
-
-@dataclass(frozen=True)
-class _Document:
-    """A document's chunks."""
-
-    rows: list[Ids]
-    words: list[Ids]  # like rows, or none
-    truncated: bool
-    chars: Chars  # [chunks, 2], start and end of each
-
-
-@dataclass(frozen=True)
 class _Prompt:
     text: str
     ids: Ids  # without special tokens
+
+
+@dataclass(frozen=True)
+class _Template:
+    """Special tokens around a text, and around and between two."""
+
+    before: Ids
+    after: Ids
+    between: Ids
+    end: Ids  # after the second
+    has_types: bool  # whether the second text's tokens are of a type of their own
 
 
 class DocumentTokenizer:
@@ -75,11 +53,11 @@ class DocumentTokenizer:
     def __init__(self, folder: ModelFolder, spec: DocumentSpec) -> None:
         os.environ["TOKENIZERS_PARALLELISM"] = "false"  # one actor a core beats many threads in one
         self._folder, self._spec = folder, spec
-        self._tokenizer = _load(folder, spec)
-        self._before, self._after = self._special_tokens()
+        self._tokenizer = load_tokenizer(folder, spec)
+        self._template = self._special_tokens()
         self._lone = np.array([folder.pad_token_id], np.int32)  # stands for a text that has no token at all
         self._prompt = lru_cache(maxsize=16)(self._measure)
-        self._room(self._prompt(spec.prompt))
+        self._room(len(self._prompt(spec.prompt).ids))
 
     @property
     def prompt_length(self) -> int:
@@ -88,20 +66,25 @@ class DocumentTokenizer:
 
     def prompt_tokens(self, prompt: str) -> int:
         """Like ``prompt_length`` for another prompt; 0 for none."""
-        return len(self._before) + len(self._prompt(prompt).ids) if prompt else 0
+        return len(self._template.before) + len(self._prompt(prompt).ids) if prompt else 0
 
     @property
     def mask_id(self) -> int | None:
         """Token id of the mask that stands in texts, such as "[MASK]"; None where the tokenizer has none."""
-        tokens = [_named_token(self._folder, "mask_token"), *MASKS]
+        tokens = [named_token(self._folder, "mask_token"), *MASKS]
         return next((found for token in tokens if (found := self._tokenizer.token_to_id(token)) is not None), None)
 
     @property
     def special_ids(self) -> Ids:
         """Ids that stand for no text of a document's own, the mask's among them; the unknown token's does."""
-        unknown = _named_token(self._folder, "unk_token") or getattr(self._tokenizer.model, "unk_token", None)
+        unknown = named_token(self._folder, "unk_token") or getattr(self._tokenizer.model, "unk_token", None)
         added = self._tokenizer.get_added_tokens_decoder().items()
         return np.array(sorted(n for n, token in added if token.special and token.content != unknown), np.int32)
+
+    @property
+    def has_types(self) -> bool:
+        """Whether the tokens of a pair's second text are of a type of their own."""
+        return self._template.has_types
 
     def decode(self, ids: Sequence[int]) -> str:
         """The text that the ids stand for, special tokens left out."""
@@ -112,34 +95,79 @@ class DocumentTokenizer:
         return (self._tokenizer.id_to_token(token_id) if token_id >= 0 else None) or ""
 
     def tokenize(
-        self, texts: Sequence[str], prompt: str | None = None, *, with_words: bool = False
+        self,
+        texts: Sequence[str],
+        prompt: str | None = None,
+        *,
+        pairs: Sequence[str] | None = None,
+        with_words: bool = False,
+        with_chars: bool = False,
     ) -> TokenizedDocuments:
         """Chunks of the texts, in order. ``prompt`` stands before each text; None: the spec's.
 
         A chunk beyond a document's first begins with the prompt too. Lone surrogates count as U+FFFD. On request each
-        token comes with the number of its word, as the tokenizer parts words.
+        token comes with the number of its word, as the tokenizer parts words, and with its place in the text.
+
+        ``pairs`` are second texts, one a text, put behind it as the tokenizer puts two together. Of a pair that is too
+        long the longer text is cut first; where chunks are asked for, the second is cut into windows, each behind the
+        first.
         """
         ahead = self._prompt(self._spec.prompt if prompt is None else prompt)
+        asked = Asked(words=with_words, chars=with_chars, are_pairs=pairs is not None)
         texts = [SURROGATES.sub("\ufffd", text) for text in texts]
-        encodings = self._tokenizer.encode_batch([ahead.text + text for text in texts], add_special_tokens=False)
-        documents = [self._document(*pair, ahead, with_words) for pair in zip(texts, encodings, strict=True)]
-        return _columns(documents, with_words)
+        encodings = self._encoded([ahead.text + text for text in texts])
+        if pairs is None:
+            found = [(text, one, self._frame(one, ahead)) for text, one in zip(texts, encodings, strict=True)]
+        else:
+            pairs = [SURROGATES.sub("\ufffd", text) for text in pairs]
+            both = zip(pairs, encodings, self._encoded(pairs), strict=True)
+            found = [(text, two, self._pair_frame(one, two, ahead)) for text, one, two in both]
+        stride = self._spec.stride if self._spec.overlong == "chunk" else None
+        return joined([cut(*document, stride, self._lone, asked) for document in found], asked)
 
-    def _document(self, text: str, encoding: Encoding, ahead: _Prompt, with_words: bool) -> _Document:
-        ids = np.array(encoding.ids, np.int32)
-        repeated = _common_prefix(ids, ahead.ids)
-        spans = windows(len(ids) - repeated, self._room(ahead, repeated), self._spec.stride) + repeated
-        truncated = self._spec.overlong == "truncate" and len(spans) > 1
-        spans = spans[:1] if truncated else spans
-        prefix, suffix = np.concatenate([self._before, ids[:repeated]]), self._after
-        rows = [np.concatenate([prefix, ids[start:stop], suffix]) for start, stop in spans.tolist()]
-        rows = [row if len(row) else self._lone for row in rows]
-        words = _words(encoding, spans, rows, len(prefix)) if with_words else []
-        return _Document(rows, words, truncated, _char_spans(text, encoding, spans, len(ahead.text)))
+    def _encoded(self, texts: Sequence[str]) -> list[Encoding]:
+        return list(self._tokenizer.encode_batch(list(texts), add_special_tokens=False))
 
-    def _room(self, ahead: _Prompt, repeated: int | None = None) -> int:
-        """Content tokens that fit into a chunk beside special tokens and prompt."""
-        taken = len(self._before) + len(self._after) + (len(ahead.ids) if repeated is None else repeated)
+    def _frame(self, encoding: Encoding, ahead: _Prompt) -> Frame:
+        """The frame of a text that stands alone, behind the prompt."""
+        ids = np.array(encoding.ids[: len(ahead.ids)], np.int32)
+        repeated = common_prefix(ids, ahead.ids)
+        prefix = np.concatenate([self._template.before, ids[:repeated]])
+        return Frame(
+            prefix=prefix, words=_no_words(prefix), suffix=self._template.after, begin=repeated, stop=len(encoding),
+            room=self._room(repeated), skipped=len(ahead.text),
+        )  # fmt: skip
+
+    def _pair_frame(self, first: Encoding, second: Encoding, ahead: _Prompt) -> Frame:
+        """The frame of a second text, behind the first one and its prompt."""
+        kept, stop, room = self._kept_of_pair(len(first), len(second))
+        before, between = self._template.before, self._template.between
+        ids = np.array(first.ids[:kept], np.int32)
+        words = word_numbers(first)[:kept]
+        words[: common_prefix(ids, ahead.ids)] = -1
+        return Frame(
+            prefix=np.concatenate([before, ids, between]),
+            words=np.concatenate([_no_words(before), words, _no_words(between)]),
+            suffix=self._template.end, begin=0, stop=stop, room=room, is_cut=kept < len(first) or stop < len(second),
+        )  # fmt: skip
+
+    def _kept_of_pair(self, num_first: int, num_second: int) -> tuple[int, int, int]:
+        """Tokens kept of the first text and of the second, and those of a window of the second."""
+        template = self._template
+        taken = len(template.before) + len(template.between) + len(template.end)
+        room = int(self._spec.max_seqlen) - taken
+        least = 2 * (self._spec.stride + 1)
+        if room < least:
+            refuse(self._spec, "max_seqlen", f"special tokens and two texts take {taken + least} at least: write more")
+        if self._spec.overlong == "chunk":
+            kept = second_windowed(num_first, room, self._spec.stride)
+            return kept, num_second, room - kept
+        kept, stop = longest_first(num_first, num_second, room)
+        return kept, stop, max(1, room - kept)
+
+    def _room(self, num_ahead: int) -> int:
+        """Content tokens that fit into a chunk beside special tokens and so many of the prompt."""
+        taken = len(self._template.before) + len(self._template.after) + num_ahead
         room = int(self._spec.max_seqlen) - taken
         if room <= self._spec.stride:
             least = taken + self._spec.stride + 1
@@ -152,103 +180,22 @@ class DocumentTokenizer:
         prompt = SURROGATES.sub("\ufffd", prompt)
         return _Prompt(prompt, np.array(self._tokenizer.encode(prompt, add_special_tokens=False).ids, np.int32))
 
-    def _special_tokens(self) -> tuple[Ids, Ids]:
-        """Ids that the tokenizer puts before and after a text."""
+    def _special_tokens(self) -> _Template:
+        """What the tokenizer puts around a text and between two; ids that are the text's own are told by "a"."""
         bare = self._tokenizer.encode("a", add_special_tokens=False).ids
-        full = self._tokenizer.encode("a", add_special_tokens=True).ids
-        for start in range(len(full) - len(bare) + 1):
-            if full[start : start + len(bare)] == bare:
-                return np.array(full[:start], np.int32), np.array(full[start + len(bare) :], np.int32)
-        raise SpecError("the tokenizer changes a text's own tokens when it adds special ones: choose another model")
+        before, after = _around(self._tokenizer.encode("a", add_special_tokens=True).ids, bare)
+        pair = self._tokenizer.encode("a", "a", add_special_tokens=True)
+        between, end = _around(pair.ids[len(before) + len(bare) :], bare)
+        return _Template(before, after, between, end, any(pair.type_ids))
 
 
-def _load(folder: ModelFolder, spec: DocumentSpec) -> Tokenizer:
-    path = folder.network_path / "tokenizer.json"
-    tokenizer = Tokenizer.from_file(str(path)) if path.exists() else _convert(folder, spec)
-    tokenizer.no_truncation()
-    tokenizer.no_padding()
-    if folder.lowercase:
-        normalizer = tokenizer.normalizer
-        tokenizer.normalizer = Normalizers([Lowercase(), *([normalizer] if normalizer else [])])
-    return tokenizer
+def _around(ids: list[int], bare: list[int]) -> tuple[Ids, Ids]:
+    """What stands before and after a text's own ids."""
+    for start in range(len(ids) - len(bare) + 1):
+        if ids[start : start + len(bare)] == bare:
+            return np.array(ids[:start], np.int32), np.array(ids[start + len(bare) :], np.int32)
+    raise SpecError("the tokenizer changes a text's own tokens when it adds special ones: choose another model")
 
 
-def _convert(folder: ModelFolder, spec: DocumentSpec) -> Tokenizer:
-    """The tokenizer that transformers makes from older files (vocab.txt, sentencepiece)."""
-    from transformers import AutoConfig, AutoTokenizer
-
-    told = "model_type" in folder.config  # else transformers would not know which tokenizer the files are for
-    config = None if told else AutoConfig.for_model(folder.model_type, **folder.config)
-    try:
-        tokenizer = AutoTokenizer.from_pretrained(
-            folder.network_path, config=config, local_files_only=True, trust_remote_code=spec.trust_remote_code
-        )
-    except (OSError, ValueError, ImportError) as error:
-        raise SpecError(f"{folder.network_path} has no tokenizer that loads ({error}): add tokenizer.json") from error
-    if not hasattr(tokenizer, "backend_tokenizer"):
-        raise SpecError(f"{folder.network_path} has a tokenizer written in Python alone: add tokenizer.json")
-    return Tokenizer.from_str(tokenizer.backend_tokenizer.to_str())
-
-
-def _named_token(folder: ModelFolder, role: str) -> str:
-    """A special token as the tokenizer's configuration names it; "" where it names none."""
-    for name in ("tokenizer_config.json", "special_tokens_map.json"):
-        path = folder.network_path / name
-        found = json.loads(path.read_text(encoding="utf-8")).get(role) if path.exists() else None
-        if found:
-            return str(found["content"] if isinstance(found, dict) else found)
-    return ""
-
-
-def _common_prefix(ids: Ids, prompt: Ids) -> int:
-    """How many of the prompt's tokens begin the document: a last one may have grown together with the text."""
-    n = min(len(ids), len(prompt))
-    differs = np.flatnonzero(ids[:n] != prompt[:n])
-    return int(differs[0]) if len(differs) else n
-
-
-def _char_spans(text: str, encoding: Encoding, spans: Chars, skipped: int) -> Chars:
-    """Start and end in ``text`` of each span of tokens. Before the text stand ``skipped`` characters."""
-    chars = np.array([[_char(encoding, start, 0), _char(encoding, stop - 1, 1)] for start, stop in spans.tolist()])
-    chars = np.clip(chars - skipped, 0, len(text))
-    chars[0, 0] = 0
-    if not len(encoding) or spans[-1, 1] == len(encoding):
-        chars[-1, 1] = len(text)
-    return chars
-
-
-def _char(encoding: Encoding, token: int, side: int) -> int:
-    span = encoding.token_to_chars(token) if 0 <= token < len(encoding) else None
-    return int(span[side]) if span else 0
-
-
-def _words(encoding: Encoding, spans: Chars, rows: list[Ids], before: int) -> list[Ids]:
-    """Number of each token's word, for each of the rows, in which ``before`` tokens stand ahead of the span."""
-    numbers = np.array([-1 if word is None else word for word in encoding.word_ids], np.int32)
-    words = [np.full(len(row), -1, np.int32) for row in rows]
-    for row, (start, stop) in zip(words, spans.tolist(), strict=True):
-        row[before : before + stop - start] = numbers[start:stop]
-    return words
-
-
-def _columns(documents: list[_Document], with_words: bool) -> TokenizedDocuments:
-    rows = [row for document in documents for row in document.rows]
-    num_tokens = np.array([len(row) for row in rows], np.int32)
-    counts = np.array([len(document.rows) for document in documents], np.int64)
-    firsts = np.cumsum(counts) - counts
-    chars = np.concatenate([np.zeros((0, 2), np.int64), *(document.chars for document in documents)])
-    return TokenizedDocuments(
-        values=_joined(rows),
-        offsets=np.concatenate([[0], np.cumsum(num_tokens, dtype=np.int64)]),
-        document=np.repeat(np.arange(len(documents), dtype=np.int32), counts),
-        num_tokens=num_tokens,
-        truncated=np.repeat(np.array([document.truncated for document in documents], bool), counts),
-        chunk_index=(np.arange(len(rows)) - np.repeat(firsts, counts)).astype(np.int32),
-        char_start=chars[:, 0].astype(np.int64),
-        char_end=chars[:, 1].astype(np.int64),
-        words=_joined([row for document in documents for row in document.words]) if with_words else None,
-    )
-
-
-def _joined(rows: list[Ids]) -> Ids:
-    return np.concatenate(rows) if rows else np.zeros(0, np.int32)
+def _no_words(ids: Ids) -> Ids:
+    return np.full(len(ids), -1, np.int32)

@@ -8,7 +8,8 @@ import numpy as np
 import pyarrow as pa
 from ray.data import Dataset
 
-from pipelines.model.tokenizer import DocumentTokenizer, TokenizedDocuments
+from pipelines.model.tokenizer import DocumentTokenizer
+from pipelines.model.tokens import TokenizedDocuments
 from pipelines.schema import CHUNK_FIELDS, ragged
 from pipelines.stages.actors import ActorPool, on_slices
 from pipelines.stages.attempts import Attempts

@@ -101,12 +101,6 @@ def masked_values(
     return masked, ends
 
 
-def gathered(starts: Ints, counts: Ints) -> Ints:
-    """Indices of the ranges starts[i]:starts[i] + counts[i], end to end."""
-    ends = np.cumsum(counts)
-    return np.arange(int(ends[-1]) if len(ends) else 0) + np.repeat(starts - (ends - counts), counts)
-
-
 def nth_words_masked(
     values: npt.NDArray[Any],
     offsets: npt.NDArray[Any],

@@ -93,6 +93,27 @@ def pack_batch(values: npt.NDArray[Any], offsets: npt.NDArray[Any], rows: npt.ND
     return PackedBatch(input_ids, position_ids, cu_seqlens.astype(np.int32), int(lengths.max(initial=0)))
 
 
+def second_types(
+    offsets: npt.NDArray[Any], rows: npt.NDArray[Any], segment_b_start: npt.NDArray[Any], *, padded: bool
+) -> Ints:
+    """Type of each token of a batch, 1 from the second text's first token on: shaped as ``pad_batch``, ``pack_batch``.
+
+    ``segment_b_start`` says for every chunk where that token is. Padding is of type 0.
+    """
+    lengths, starts = np.diff(offsets)[rows], segment_b_start[rows]
+    if padded:
+        columns = np.arange(int(lengths.max(initial=0)))
+        return ((columns >= starts[:, None]) & (columns < lengths[:, None])).astype(np.int64)
+    places = np.arange(int(lengths.sum())) - np.repeat(np.cumsum(lengths) - lengths, lengths)
+    return (places >= np.repeat(starts, lengths)).astype(np.int64)
+
+
+def gathered(starts: Ints, counts: Ints) -> Ints:
+    """Indices of the ranges starts[i]:starts[i] + counts[i], end to end."""
+    ends = np.cumsum(counts)
+    return np.arange(int(ends[-1]) if len(ends) else 0) + np.repeat(starts - (ends - counts), counts)
+
+
 def padding_fraction(lengths: npt.ArrayLike, batches: list[Ints]) -> float:
     """Pad tokens of the batches, run padded, as a share of all tokens computed."""
     sizes = np.asarray(lengths, np.int64)

@@ -10,7 +10,8 @@ from pipelines.errors import SpecError
 from pipelines.model.encoder import Encoder
 from pipelines.model.folder import ModelFolder, read_folder, resolve
 from pipelines.model.gate import one_by_one
-from pipelines.model.tokenizer import DocumentTokenizer, TokenizedDocuments
+from pipelines.model.tokenizer import DocumentTokenizer
+from pipelines.model.tokens import TokenizedDocuments
 from pipelines.spec import EmbedSpec
 from pipelines.store.models import package_folder
 from tests.model.conftest import TEXTS, spec_for

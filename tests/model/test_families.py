@@ -12,7 +12,10 @@ import torch
 from pipelines.errors import SpecError
 from pipelines.model.encoder import Encoder
 from pipelines.model.folder import ModelFolder, read_folder
+from pipelines.model.loading import load_network
+from pipelines.model.loop import BatchLoop, Chunks
 from pipelines.store.models import package_folder
+from pipelines.text.pack import gathered
 from tests.model.conftest import spec_for
 
 Vectors = npt.NDArray[np.float32]
@@ -69,6 +72,43 @@ def test_vectors_are_those_of_transformers(make_folder: Callable[..., Path], fam
     vectors = plain(folder, pooling)
     assert vectors.std() > 0.05
     np.testing.assert_allclose(found(folder, path, pooling), vectors, atol=1e-5, rtol=0)
+
+
+@torch.inference_mode()
+def plain_pairs(folder: ModelFolder) -> Vectors:
+    """Vectors of all tokens, where each text's are of the second type from the third on."""
+    import transformers
+
+    config = transformers.AutoConfig.for_model(**{"model_type": folder.model_type, **folder.config})
+    maker = transformers.T5EncoderModel if folder.model_type == "t5" else transformers.AutoModel
+    network = maker.from_pretrained(folder.network_path, config=config, attn_implementation="eager").eval()
+    rows = torch.from_numpy(token_ids(folder).astype(np.int64)).split(LENGTHS)
+    known = int(getattr(network.config, "type_vocab_size", 0) or 0) > 1
+    types = [{"token_type_ids": (torch.arange(len(row)) >= 2).long()[None]} if known else {} for row in rows]
+    hidden = [network(input_ids=row[None], **how).last_hidden_state[0] for row, how in zip(rows, types, strict=True)]
+    return np.asarray(torch.cat(hidden))
+
+
+@pytest.mark.parametrize("path", ["padded", "packed"])
+@pytest.mark.parametrize("family", [*ENCODERS, *DECODERS])
+def test_tokens_of_a_second_text_are_of_the_second_type(
+    make_folder: Callable[..., Path], family: str, path: Any
+) -> None:
+    if path == "packed" and family in PADDED_ALONE:
+        return  # refused: see above
+    folder = read_folder(make_folder(family, fields={"type_vocab_size": 2} if family == "DebertaV2" else None))
+    network = load_network(folder, spec_for(folder), device=torch.device("cpu"), precision="float32", path=path)
+    starts = np.full(len(LENGTHS), 2, np.int32)
+    found = np.full((OFFSETS[-1], folder.hidden_size), np.nan, np.float32)
+
+    def take(rows: Any, hidden_td: torch.Tensor, lengths_b: torch.Tensor) -> None:
+        places = gathered(OFFSETS[rows], np.diff(OFFSETS)[rows])
+        found[places] = hidden_td.numpy()
+
+    loop = BatchLoop(network, torch.device("cpu"), lanes=2, token_budget=48, max_positions=0)
+    loop.run(Chunks(token_ids(folder), OFFSETS, starts), take, lambda: take)
+    expected = plain_pairs(folder)
+    np.testing.assert_allclose(found, expected, atol=2e-5, rtol=0)
 
 
 @pytest.mark.parametrize("path", ["padded", "packed"])

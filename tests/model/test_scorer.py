@@ -15,7 +15,8 @@ from pipelines.model import scorer
 from pipelines.model.folder import ModelFolder, read_folder, resolve
 from pipelines.model.loop import Chunks
 from pipelines.model.scorer import MaskScorer
-from pipelines.model.tokenizer import DocumentTokenizer, TokenizedDocuments
+from pipelines.model.tokenizer import DocumentTokenizer
+from pipelines.model.tokens import TokenizedDocuments
 from pipelines.spec import PredictSpec
 
 MASK = 4

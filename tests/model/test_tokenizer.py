@@ -1,6 +1,7 @@
 import json
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -9,9 +10,8 @@ from hypothesis import strategies as st
 
 from pipelines.errors import SpecError
 from pipelines.model.folder import ModelFolder, read_folder
-from pipelines.model.tokenizer import DocumentTokenizer, TokenizedDocuments
-from pipelines.spec import DocumentSpec
-from pipelines.store.models import package_folder
+from pipelines.model.tokenizer import DocumentTokenizer
+from pipelines.model.tokens import TokenizedDocuments
 from tests.model.conftest import spec_for
 
 
@@ -95,39 +95,9 @@ def test_chunk_offsets_lead_back_to_the_text(minilm: ModelFolder, text: str, mos
     assert chunks[0] + [token for chunk in chunks[1:] for token in chunk[stride:]] == rows(whole)[0][1:-1]
 
 
-def test_lower_case_that_the_folder_asks_for(make_folder: Callable[..., Path]) -> None:
-    folder = read_folder(make_folder(sentence_bert_config={"do_lower_case": True, "max_seq_length": 40}))
-    tokenizer = DocumentTokenizer(folder, spec_for(folder))
-    assert rows(tokenizer.tokenize(["THE Ship"])) == rows(tokenizer.tokenize(["the ship"]))
-
-
-def test_a_folder_with_a_vocabulary_alone(make_folder: Callable[..., Path]) -> None:
-    path = make_folder()
-    folder = read_folder(path)
-    fast = DocumentTokenizer(folder, spec_for(folder)).tokenize(["the ship, 12 letters"])
-    from tests.tiny import VOCABULARY
-
-    (path / "tokenizer.json").unlink()
-    (path / "vocab.txt").write_text("\n".join(VOCABULARY))
-    (path / "tokenizer_config.json").write_text('{"tokenizer_class": "BertTokenizer"}')
-    assert rows(DocumentTokenizer(folder, spec_for(folder)).tokenize(["the ship, 12 letters"])) == rows(fast)
-
-
 def test_no_room_beside_the_prompt_is_refused(minilm: ModelFolder) -> None:
     with pytest.raises(SpecError, match=r"take 4: write 5 or more"):
         DocumentTokenizer(minilm, spec_for(minilm, max_seqlen=4, prompt="query: "))
-
-
-def test_words_are_numbered_on_request(minilm: ModelFolder) -> None:
-    spec = spec_for(minilm, max_seqlen=6, overlong="chunk", stride=1)
-    tokenizer = DocumentTokenizer(minilm, spec)
-    tokens = tokenizer.tokenize(["A letter embarrassingly, [MASK]", ""], with_words=True)
-    assert rows(tokens) == [[101, 1037, 3661, 16436, 2135, 102], [101, 2135, 1010, 103, 102], [101, 102]]
-    assert tokens.words is not None
-    assert [part.tolist() for part in np.split(tokens.words, tokens.offsets[1:-1])] == [
-        [-1, 0, 1, 2, 2, -1], [-1, 2, 3, 4, -1], [-1, -1],
-    ]  # fmt: skip
-    assert tokenizer.tokenize(["a"]).words is None
 
 
 def test_the_words_of_a_prompt_are_not_the_documents(minilm: ModelFolder) -> None:
@@ -153,9 +123,101 @@ def test_the_mask_and_other_special_tokens(minilm: ModelFolder, make_folder: Cal
     assert (named.mask_id, named.special_ids.tolist()) == (4, [0, 1, 2, 4])
 
 
-def test_the_tokenizer_of_a_config_without_model_type() -> None:
-    folder = read_folder(package_folder("package:rxnfp/models/transformers/bert_pretrained"))
-    tokenizer = DocumentTokenizer(folder, DocumentSpec(model="m", prompt="", max_seqlen=32))
-    tokens = tokenizer.tokenize(["( = ) [MASK] 1"]).values.tolist()
-    assert [tokenizer.token(token) for token in tokens] == ["[CLS]", "(", "=", ")", "[MASK]", "1", "[SEP]"]
-    assert tokenizer.mask_id == tokens[4]
+def hugging_face(folder: ModelFolder) -> Any:
+    from transformers import AutoTokenizer
+
+    return AutoTokenizer.from_pretrained(folder.network_path)
+
+
+LONG = "a letter from the north with the names of all ships in the harbour, and what each of them carried"
+PAIRS = [("who spoke?", "the president."), (LONG, "short"), ("short", LONG), (LONG, LONG), ("", "one"), ("one", "")]
+
+
+@pytest.mark.parametrize("family", ["minilm", "Roberta"])
+@pytest.mark.parametrize("max_seqlen", [11, 12, 64])
+def test_pairs_are_those_of_transformers(
+    minilm: ModelFolder, make_folder: Callable[..., Path], family: str, max_seqlen: int
+) -> None:
+    folder = minilm if family == "minilm" else roberta(make_folder(family))
+    firsts, seconds = map(list, zip(*PAIRS, strict=True))
+    tokenizer = DocumentTokenizer(folder, spec_for(folder, max_seqlen=max_seqlen))
+    tokens = tokenizer.tokenize(firsts, pairs=seconds)
+    theirs = hugging_face(folder)(firsts, seconds, truncation="longest_first", max_length=max_seqlen)
+    assert rows(tokens) == theirs["input_ids"]
+    whole = [len(ids) for ids in hugging_face(folder)(firsts, seconds)["input_ids"]]
+    assert tokens.truncated.tolist() == [length > max_seqlen for length in whole]
+    assert tokenizer.has_types == (family == "minilm")
+    assert tokens.segment_b_start is not None
+    starts = [theirs[row].sequence_ids.index(1) for row in range(5)]
+    assert tokens.segment_b_start[:5].tolist() == starts
+    if tokenizer.has_types:
+        assert [row.type_ids.index(1) for row in theirs[:5]] == starts
+
+
+def roberta(path: Path) -> ModelFolder:
+    """The folder with two separators between a pair, and tokens of one type."""
+    from tokenizers import Tokenizer
+    from tokenizers.processors import RobertaProcessing
+
+    tokenizer = Tokenizer.from_file(str(path / "tokenizer.json"))
+    tokenizer.post_processor = RobertaProcessing(("[SEP]", 3), ("[CLS]", 2), trim_offsets=True, add_prefix_space=False)
+    tokenizer.save(str(path / "tokenizer.json"))
+    return read_folder(path)
+
+
+def test_windows_of_a_second_text_are_those_of_transformers(minilm: ModelFolder) -> None:
+    spec = spec_for(minilm, max_seqlen=14, overlong="chunk", stride=3)
+    question, contexts = "who spoke?", [LONG, "short", ""]
+    tokens = DocumentTokenizer(minilm, spec).tokenize([question] * 3, pairs=contexts, with_chars=True)
+    theirs = hugging_face(minilm)(
+        [question] * 3, contexts, truncation="only_second", max_length=14, stride=3, return_overflowing_tokens=True,
+        return_offsets_mapping=True,
+    )  # fmt: skip
+    assert rows(tokens) == theirs["input_ids"]
+    assert tokens.document.tolist() == theirs["overflow_to_sample_mapping"]
+    assert len(tokens.document) > 5
+    assert not tokens.truncated.any()
+    assert tokens.chars is not None
+    expected = [
+        span if sequence == 1 else (-1, -1)
+        for row, spans in enumerate(theirs["offset_mapping"])
+        for span, sequence in zip(spans, theirs[row].sequence_ids, strict=True)
+    ]
+    assert [tuple(span) for span in tokens.chars.tolist()] == expected
+
+
+def test_a_first_text_that_leaves_no_room_is_cut_and_told(minilm: ModelFolder) -> None:
+    spec = spec_for(minilm, max_seqlen=9, overlong="chunk", stride=2)
+    tokens = DocumentTokenizer(minilm, spec).tokenize(["one two three four five six"], pairs=["one two three four"])
+    assert rows(tokens) == [
+        [101, 2028, 2048, 2093, 102, 2028, 2048, 2093, 102],
+        [101, 2028, 2048, 2093, 102, 2048, 2093, 2176, 102],
+    ]
+    assert tokens.truncated.tolist() == [True, True]
+
+
+def test_words_and_places_of_tokens_by_hand(minilm: ModelFolder) -> None:
+    tokenizer = DocumentTokenizer(minilm, spec_for(minilm, prompt="say: "))
+    tokens = tokenizer.tokenize(["one unhappiest day"], with_words=True, with_chars=True)
+    assert tokens.words is not None
+    assert tokens.chars is not None
+    assert [tokenizer.token(token) for token in tokens.values] == [
+        "[CLS]", "say", ":", "one", "un", "##ha", "##pp", "##iest", "day", "[SEP]",
+    ]  # fmt: skip
+    assert tokens.words.tolist() == [-1, -1, -1, 2, 3, 3, 3, 3, 4, -1]
+    assert tokens.chars.tolist() == [
+        [-1, -1], [-1, -1], [-1, -1], [0, 3], [4, 6], [6, 8], [8, 10], [10, 14], [15, 18], [-1, -1],
+    ]  # fmt: skip
+
+
+def test_words_of_a_pair_go_on_in_the_second_text(minilm: ModelFolder) -> None:
+    tokens = DocumentTokenizer(minilm, spec_for(minilm)).tokenize(
+        ["one two"], pairs=["unhappiest one"], with_words=True
+    )
+    assert tokens.words is not None
+    assert tokens.words.tolist() == [-1, 0, 1, -1, 2, 2, 2, 2, 3, -1]
+
+
+def test_a_pair_without_room_is_refused(minilm: ModelFolder) -> None:
+    with pytest.raises(SpecError, match="special tokens and two texts take 5 at least"):
+        DocumentTokenizer(minilm, spec_for(minilm, max_seqlen=4)).tokenize(["one"], pairs=["two"])

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipelines.text.mask import MaskedCopies, gathered, mask_copies, masked_values, nth_words_masked
+from pipelines.text.mask import MaskedCopies, mask_copies, masked_values, nth_words_masked
 
 S = 9  # a special token, which is not scored
 IDS = np.array([S, 1, 2, 3, 4, S, S, 5, S], np.int32)  # two chunks
@@ -64,11 +64,6 @@ def test_where_there_is_a_mask_no_word_is_masked():
     values = np.array([1, 7, 2, 3, 4], np.int32)
     masked = nth_words_masked(values, np.array([0, 3, 5]), values != 7, np.arange(5), 7, 2)
     assert masked.tolist() == [1, 7, 2, 3, 7]
-
-
-def test_ranges():
-    assert gathered(np.array([5, 0, 9]), np.array([2, 0, 3])).tolist() == [5, 6, 9, 10, 11]
-    assert gathered(np.array([], np.int64), np.array([], np.int64)).tolist() == []
 
 
 CHUNKS = st.lists(st.lists(st.tuples(st.booleans(), st.booleans()), max_size=12), max_size=5)

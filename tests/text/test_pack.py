@@ -5,7 +5,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipelines.text.pack import PASS_OVERHEAD_TOKENS, pack_batch, pad_batch, padding_fraction, plan_batches
+from pipelines.text.pack import (
+    PASS_OVERHEAD_TOKENS,
+    gathered,
+    pack_batch,
+    pad_batch,
+    padding_fraction,
+    plan_batches,
+    second_types,
+)
 
 VALUES = np.array([5, 6, 7, 8, 9, 10], np.int32)
 OFFSETS = np.array([0, 2, 5, 6])  # chunks [5 6], [7 8 9], [10]
@@ -24,6 +32,18 @@ def test_pack_batch_by_hand() -> None:
     assert batch.cu_seqlens.tolist() == [0, 3, 5]
     assert batch.cu_seqlens.dtype == np.int32
     assert batch.max_seqlen == 3
+
+
+def test_types_by_hand() -> None:
+    starts = np.array([1, 3, 0])  # of [5 6], [7 8 9], [10]: the second chunk has no second text
+    rows = np.array([0, 1, 2])
+    assert second_types(OFFSETS, rows, starts, padded=True).tolist() == [[0, 1, 0], [0, 0, 0], [1, 0, 0]]
+    assert second_types(OFFSETS, rows[::-1], starts, padded=False).tolist() == [1, 0, 0, 0, 0, 1]
+
+
+def test_ranges():
+    assert gathered(np.array([5, 0, 9]), np.array([2, 0, 3])).tolist() == [5, 6, 9, 10, 11]
+    assert gathered(np.array([], np.int64), np.array([], np.int64)).tolist() == []
 
 
 def test_plan_by_hand() -> None:

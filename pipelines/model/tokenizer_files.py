@@ -1,0 +1,54 @@
+"""The tokenizer of a model's folder, as the tokenizers library runs it, and what its files name special tokens."""
+
+from __future__ import annotations
+
+import json
+
+from tokenizers import Tokenizer
+from tokenizers.normalizers import Lowercase
+from tokenizers.normalizers import Sequence as Normalizers
+
+from pipelines.errors import SpecError
+from pipelines.model.folder import ModelFolder
+from pipelines.spec import DocumentSpec
+
+
+def load_tokenizer(folder: ModelFolder, spec: DocumentSpec) -> Tokenizer:
+    """The folder's tokenizer, which neither truncates nor pads. SpecError where there is none that loads."""
+    path = folder.network_path / "tokenizer.json"
+    tokenizer = Tokenizer.from_file(str(path)) if path.exists() else _convert(folder, spec)
+    tokenizer.no_truncation()
+    tokenizer.no_padding()
+    if folder.lowercase:
+        normalizer = tokenizer.normalizer
+        tokenizer.normalizer = Normalizers([Lowercase(), *([normalizer] if normalizer else [])])
+    return tokenizer
+
+
+def named_token(folder: ModelFolder, role: str) -> str:
+    """A special token as the tokenizer's configuration names it; "" where it names none."""
+    for name in ("tokenizer_config.json", "special_tokens_map.json"):
+        path = folder.network_path / name
+        found = json.loads(path.read_text(encoding="utf-8")).get(role) if path.exists() else None
+        if found:
+            return str(found["content"] if isinstance(found, dict) else found)
+    return ""
+
+
+def _convert(folder: ModelFolder, spec: DocumentSpec) -> Tokenizer:
+    """The tokenizer that transformers makes from older files (vocab.txt, sentencepiece)."""
+    from transformers import AutoConfig, AutoTokenizer
+
+    told = "model_type" in folder.config  # else transformers would not know which tokenizer the files are for
+    config = None if told else AutoConfig.for_model(folder.model_type, **folder.config)
+    try:
+        tokenizer = AutoTokenizer.from_pretrained(
+            folder.network_path, config=config, local_files_only=True, trust_remote_code=spec.trust_remote_code
+        )
+    except (OSError, ValueError, ImportError) as error:
+        raise SpecError(f"{folder.network_path} has no tokenizer that loads ({error}): add tokenizer.json") from error
+    if not hasattr(tokenizer, "backend_tokenizer"):
+        raise SpecError(f"{folder.network_path} has a tokenizer written in Python alone: add tokenizer.json")
+    if len(tokenizer) <= len(tokenizer.all_special_ids):  # what transformers makes of a folder without any such file
+        raise SpecError(f"{folder.network_path} has no tokenizer (nor a vocabulary for one): add tokenizer.json")
+    return Tokenizer.from_str(tokenizer.backend_tokenizer.to_str())
