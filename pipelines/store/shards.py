@@ -20,10 +20,8 @@ from pipelines.errors import ShardError, SpecError, StoreError
 from pipelines.spec import Storage
 from pipelines.store.columns import plain_schema
 from pipelines.store.failures import explain, is_outside, is_parquet
+from pipelines.store.formats import OTHERS, conversion
 from pipelines.store.location import Entry, Location, locate
-
-OTHERS = (".jsonl", ".ndjson", ".csv", ".tsv", ".txt", ".gz", ".zst", ".bz2", ".xz", ".zip", ".arrow", ".avro", ".orc")
-"""Suffixes of files that hold text but are no Parquet."""
 
 BESIDE = (".md", ".json", ".crc", ".html", ".pdf")
 """Suffixes of files that lie beside the shards of many corpora and hold no documents."""
@@ -187,10 +185,10 @@ def _is_shard(entry: Entry, root: str) -> bool:
 
 def _refuse_others(name: str, location: Location) -> None:
     if name.lower().endswith(OTHERS):
+        command = conversion(location)
         raise SpecError(
-            f"{location} is no Parquet file: convert it with "
-            f"python -m jobs.convert --source {location} --output FOLDER, "
-            "or name the Parquet files beside it by a glob such as FOLDER/*.parquet"
+            f"{location} is no Parquet file: leave it out by a glob such as FOLDER/*.parquet; "
+            + (f"what converts it: {command}" if command else "convert or unpack it with what wrote it")
         )
     try:
         name.encode()

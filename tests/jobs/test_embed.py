@@ -178,7 +178,7 @@ def test_one_query_is_a_vector_on_stdout(tiny_model: Path, capsys: pytest.Captur
         ("", "no corpus is named"),
         ("missing", "missing"),
         ("empty", "there is no Parquet file in"),
-        ("other", "python -m jobs.convert --source"),
+        ("other", "a.jsonl is no Parquet file: leave it out by a glob such as FOLDER/*.parquet; what converts it: "),
         ("corpus/*.nothing", "there is no Parquet file in"),
         ("corpus", "is among the documents"),
         ("broken", "none of the 2 shards can be used; the first: a.parquet can't be read as Parquet"),

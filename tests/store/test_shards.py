@@ -11,6 +11,7 @@ import pytest
 
 from pipelines.errors import ShardError, SpecError, StoreError
 from pipelines.spec import Storage
+from pipelines.store.formats import conversion
 from pipelines.store.location import Location, locate
 from pipelines.store.shards import Footer, Shard, list_shards, open_shard, read_footer, read_footers
 
@@ -94,11 +95,17 @@ def test_two_shards_of_one_name_are_refused_with_the_remedy(output: Location) ->
 @pytest.mark.parametrize("name", ["a.jsonl", "a.CSV", "a.txt", "a.jsonl.gz", "a.parquet.zst"])
 def test_other_formats_are_refused_with_the_command_that_converts_them(output: Location, name: str) -> None:
     corpus(output, "a.parquet", name)
-    command = f"python -m jobs.convert --source {output.uri}/{name} --output"
     for documents in (output.uri, f"{output.uri}/{name}"):
-        with pytest.raises(SpecError) as refusal:
+        with pytest.raises(SpecError, match=r"leave it out by a glob such as FOLDER/\*\.parquet") as refusal:
             list_shards(documents)
-        assert command in str(refusal.value)
+        assert str(refusal.value).endswith(f"what converts it: {conversion(output.join(name))}")
+    assert names(f"{output.uri}/*.parquet") == ["a.parquet"]
+
+
+def test_what_no_command_converts_is_refused_too(tmp_path: Path) -> None:
+    (tmp_path / "a.zip").write_bytes(b"")
+    with pytest.raises(SpecError, match="convert or unpack it with what wrote it"):
+        list_shards(str(tmp_path))
 
 
 def test_nothing_there(output: Location) -> None:
