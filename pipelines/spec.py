@@ -64,6 +64,8 @@ class DocumentSpec:
     """Precision of the network; auto: bfloat16 where the processor has it. What follows it is always in float32."""
     trust_remote_code: bool = False
     """Run Python code that the model folder carries. Only for folders whose code you have read."""
+    model_class: str = ""
+    """Import path of a class of your own that loads the network, such as my_models.MyBert; "": the model's."""
 
     told: ClassVar[tuple[str, ...]] = ()
     """Fields that each part's footer tells."""
@@ -86,6 +88,11 @@ class DocumentSpec:
         if RESERVED & {self.id, *self.passthrough}:
             name = "id" if self.id in RESERVED else "passthrough"
             refuse(self, name, f"{', '.join(sorted(RESERVED))} are columns of the output")
+
+    @property
+    def idle(self) -> frozenset[str]:
+        """Fields that decide nothing here, so that they are not fingerprinted."""
+        return frozenset() if self.model_class else frozenset(["model_class"])
 
     @property
     def texts(self) -> list[str]:
@@ -159,8 +166,8 @@ class EmbedSpec(DocumentSpec):
 
     @property
     def idle(self) -> frozenset[str]:
-        """Fields that decide nothing here, so that they are not fingerprinted."""
-        return frozenset() if self.is_quantized else frozenset(["calibration"])
+        """See ``DocumentSpec``."""
+        return super().idle if self.is_quantized else super().idle | {"calibration"}
 
     @property
     def output_bytes(self) -> int:

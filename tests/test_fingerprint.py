@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 from pipelines.fingerprint import canonical, differences, fingerprint
-from pipelines.spec import Calibration, EmbedSpec
+from pipelines.spec import Calibration, EmbedSpec, PredictSpec
 
 
 def test_fingerprint_changes_with_every_field_but_the_name_of_the_model():
@@ -33,6 +33,14 @@ def test_a_calibration_counts_only_where_it_decides_something():
         fingerprint(spec, "h") for spec in [*plain, *codes, *(replace(spec, calibration=other) for spec in codes)]
     ]
     assert len(set(prints)) == 6
+
+
+def test_a_class_of_the_users_counts_where_there_is_one():
+    for spec in (EmbedSpec(model="m"), PredictSpec(model="m")):
+        assert "model_class" not in canonical(spec)
+        prints = [fingerprint(replace(spec, model_class=name), "h") for name in ("", "a.B", "a.C")]
+        assert prints[0] == fingerprint(spec, "h")
+        assert len(set(prints)) == 3
 
 
 def test_fingerprints_stay():

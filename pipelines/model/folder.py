@@ -144,7 +144,7 @@ def output_dim(folder: ModelFolder, pooling: str) -> int:
 
 def resolve(spec: Spec, folder: ModelFolder) -> Spec:
     """The spec with every "auto" but precision made concrete; SpecError where the model cannot do what it asks."""
-    if folder.needs_remote_code and not spec.trust_remote_code:
+    if folder.needs_remote_code and not spec.trust_remote_code and not spec.model_class:
         refuse(spec, "trust_remote_code", f"{folder.path} runs Python code of its own: read it, then set this to true")
     resolved = replace(
         spec,

@@ -16,6 +16,7 @@ from pipelines.model.folder import ModelFolder
 from pipelines.model.network import Path, Work, first_position
 from pipelines.model.prepack import can_prepack, prepack
 from pipelines.model.registry import PACKED, PADDED, register
+from pipelines.model.user_class import user_class
 
 ENCODER_HALVES = {
     "t5": "T5EncoderModel",
@@ -89,13 +90,15 @@ def load_hugging_face(
     attention: str = "auto",
     compile: bool = False,
     trust_remote_code: bool = False,
+    model_class: str = "",
 ) -> HuggingFaceNetwork:
     """The network for inference, packed where that is asked for and it can, else padded.
 
     ``attention`` is a name in transformers' registry; auto: the fastest that the network takes. SpecError as
     ``load_module``.
     """
-    module = load_module(folder, dtype=dtype, device=device, trust_remote_code=trust_remote_code)
+    how: dict[str, Any] = {"dtype": dtype, "device": device, "trust_remote_code": trust_remote_code}
+    module = load_module(folder, **how, model_class=model_class)
     return as_network(module, folder, packed=packed, attention=attention, compile=compile)
 
 
@@ -125,12 +128,13 @@ def load_module(
     device: torch.device,
     trust_remote_code: bool = False,
     maker: str = "",
+    model_class: str = "",
     **fields: Any,
 ) -> nn.Module:
     """The network in inference mode, with the attention that transformers prefers for it.
 
-    ``maker`` names the class of transformers that loads it, "": the one for the network alone. ``fields`` of the config
-    count in place of the folder's.
+    ``maker`` names the class of transformers that loads it, "": the one for the network alone; a ``model_class`` of the
+    user's own goes before (``pipelines.model.user_class``). ``fields`` of the config count in place of the folder's.
 
     Weights come from safetensors, or from .bin files through weights_only loading. SpecError where the folder cannot
     be loaded, or lacks weights that the network needs.
@@ -139,11 +143,12 @@ def load_module(
 
     transformers.utils.logging.disable_progress_bar()
     transformers.utils.logging.set_verbosity_error()  # what is missing is refused below, what is beside it is no fault
-    loader: Any = getattr(transformers, maker or ENCODER_HALVES.get(folder.model_type, "AutoModel"))
+    own = user_class(model_class) if model_class else None
+    loader: Any = own or getattr(transformers, maker or ENCODER_HALVES.get(folder.model_type, "AutoModel"))
     try:
         module, info = loader.from_pretrained(
             folder.network_path,
-            config=_config(folder, trust_remote_code, fields),
+            config=_config(folder, own, trust_remote_code, fields),
             dtype=dtype,
             local_files_only=True,
             trust_remote_code=trust_remote_code,
@@ -151,7 +156,7 @@ def load_module(
         )
     except (OSError, ValueError, ImportError, UnpicklingError) as error:
         raise SpecError(f"{folder.network_path} does not load: {error}") from error
-    missing = sorted(name for name in info["missing_keys"] if "pooler" not in name)
+    missing = sorted(name for name in info["missing_keys"] if "pooler" not in name.split("."))
     if missing:
         raise SpecError(
             f"{folder.network_path} lacks {len(missing)} weights such as {missing[0]}: fetch the model again"
@@ -159,9 +164,11 @@ def load_module(
     return module.to(device).eval().requires_grad_(False)
 
 
-def _config(folder: ModelFolder, trust_remote_code: bool, fields: dict[str, Any]) -> Any:
+def _config(folder: ModelFolder, own: Any, trust_remote_code: bool, fields: dict[str, Any]) -> Any:
     from transformers import AutoConfig
 
+    if own and own.config_class:
+        return own.config_class.from_pretrained(folder.network_path, local_files_only=True, **fields)
     if "model_type" not in folder.config:
         return AutoConfig.for_model(folder.model_type, **{**folder.config, **fields})
     return AutoConfig.from_pretrained(

@@ -1,4 +1,4 @@
-"""The network of a folder: our own where it is BERT's, transformers' where not."""
+"""The network of a folder: our own where it is BERT's, transformers' where not, or of a class of the user's."""
 
 from __future__ import annotations
 
@@ -26,11 +26,13 @@ def load_network(
     """The network on its device, for inference.
 
     ``path`` auto is packed on CUDA in half precision where the network can, else padded. ``attention`` names one of
-    transformers', whose network it then is. SpecError where the folder does not load or can't run as asked.
+    transformers', whose network it then is. A class of the user's own is padded always: what it does between tokens is
+    not known. SpecError where the folder does not load or can't run as asked.
     """
-    packed = asks_for_packed(path, device, precision)
+    packed = asks_for_packed(path, device, precision) and not spec.model_class
     how: dict[str, Any] = {"dtype": DTYPES[precision], "device": device, "packed": packed, "compile": compile}
-    network = _load_bert(folder, attention, how) or _load_hugging_face(folder, attention, how, spec.trust_remote_code)
+    ours = attention == "auto" and not spec.model_class and is_bert(folder)
+    network = (load_bert(folder, **how) if ours else None) or _load_hugging_face(folder, attention, how, spec)
     check_path(spec, folder, path, network)
     return network
 
@@ -46,11 +48,8 @@ def check_path(spec: DocumentSpec, folder: ModelFolder, path: str, network: Netw
         refuse(spec, "model", f"a {folder.model_type} network cannot run packed: choose path padded")
 
 
-def _load_bert(folder: ModelFolder, attention: str, how: dict[str, Any]) -> Network | None:
-    return load_bert(folder, **how) if attention == "auto" and is_bert(folder) else None
-
-
-def _load_hugging_face(folder: ModelFolder, attention: str, how: dict[str, Any], trust: bool) -> Network:
+def _load_hugging_face(folder: ModelFolder, attention: str, how: dict[str, Any], spec: DocumentSpec) -> Network:
     from pipelines.model.hugging_face import load_hugging_face  # seconds, which BERT needs not
 
-    return load_hugging_face(folder, **how, attention=attention, trust_remote_code=trust)
+    told: dict[str, Any] = {"trust_remote_code": spec.trust_remote_code, "model_class": spec.model_class}
+    return load_hugging_face(folder, **how, **told, attention=attention)

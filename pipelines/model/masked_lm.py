@@ -15,6 +15,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
+from pipelines.errors import SpecError
 from pipelines.model.abilities import NEWER_DEBERTA_HEAD, MaskHeadNames, known_mask_head
 from pipelines.model.bert import ACTIVATIONS, build_bert, is_bert
 from pipelines.model.bert_weights import WORDS, BertWeights
@@ -70,11 +71,11 @@ def load_masked_lm(
     SpecError where the folder has no head, lacks weights of it, does not load or can't run as asked.
     """
     names = known_mask_head(folder)
-    packed = asks_for_packed(path, device, precision)
+    packed = asks_for_packed(path, device, precision) and not spec.model_class
     dtype = DTYPES[precision]
-    ours = _load_bert(folder, names, dtype, device, packed) if attention == "auto" and is_bert(folder) else None
-    trust = spec.trust_remote_code
-    model = ours or _load_hugging_face(folder, names, dtype, device, packed, attention=attention, trust=trust)
+    may_be_ours = attention == "auto" and not spec.model_class and is_bert(folder)
+    ours = _load_bert(folder, names, dtype, device, packed) if may_be_ours else None
+    model = ours or _load_hugging_face(folder, names, dtype, device, packed, attention=attention, spec=spec)
     check_path(spec, folder, path, model.network)
     if device.type == "cpu" and attention == "auto" and can_prepack():
         prepack(model.head)
@@ -142,21 +143,35 @@ def _load_hugging_face(
     packed: bool,
     *,
     attention: str,
-    trust: bool,
+    spec: DocumentSpec,
 ) -> MaskedLM:
-    """Transformers' network, and a head of its modules."""
+    """Transformers' network, or the user's, and a head of its modules."""
     from transformers.activations import ACT2FN
 
     from pipelines.model.hugging_face import as_network, load_module
 
     fields = {"legacy": False} if names is NEWER_DEBERTA_HEAD else {}
-    how: dict[str, Any] = {"dtype": dtype, "device": device, "trust_remote_code": trust}
-    whole: Any = load_module(folder, **how, maker="AutoModelForMaskedLM", **fields)
+    how: dict[str, Any] = {"dtype": dtype, "device": device, "maker": "AutoModelForMaskedLM", **fields}
+    how |= {"trust_remote_code": spec.trust_remote_code, "model_class": spec.model_class}
+    whole: Any = load_module(folder, **how)
+    _require_head(whole, names)
     parameters = dict(whole.named_parameters(remove_duplicate=False))
     decoder = _linear(parameters[names.decoder], parameters.get(names.decoder_bias, parameters.get(names.bias)))
     activation = ACT2FN[getattr(whole.config, names.activation, names.activation)]
     head = MaskHead(whole.get_submodule(names.dense), activation, whole.get_submodule(names.norm), decoder)
     return MaskedLM(as_network(whole.base_model, folder, packed=packed, attention=attention), head)
+
+
+def _require_head(whole: nn.Module, names: MaskHeadNames) -> None:
+    """SpecError where a class of the user's keeps its head elsewhere than its family does."""
+    has = {name for name, _ in whole.named_modules()} | {
+        name for name, _ in whole.named_parameters(remove_duplicate=False)
+    }
+    if missing := [name for name in (names.dense, names.norm, names.decoder) if name not in has]:
+        raise SpecError(
+            f"{type(whole).__name__} has no {missing[0]}, so that it fills no masks: name a class of your own that "
+            "subclasses its family's ...ForMaskedLM"
+        )
 
 
 def _linear(weight_vd: Tensor, bias_v: Tensor | None) -> nn.Linear:
