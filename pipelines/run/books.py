@@ -30,12 +30,18 @@ class Books:
         """Shards that the manifest does not know."""
         self.new_set_aside: dict[str, str] = {}
         self._vanished: list[KnownShard] = []
+        self._came_back: dict[tuple[str, int], int] = {}
         self._added: dict[str, list[object]] = {name: [] for name in PARTS.names}
 
     @property
     def num_added(self) -> int:
         """Parts added so far."""
         return len(self._added["part"])
+
+    @property
+    def num_came_back(self) -> int:
+        """Documents of the slices that came back, done or broken; a slice that came back twice counts once."""
+        return sum(self._came_back.values())
 
     @property
     def dead_letters(self) -> dict[str, int]:
@@ -62,6 +68,7 @@ class Books:
 
     def receive(self, header: SliceHeader, receipt: Mapping[str, object]) -> None:
         """A slice is done, or its shard broke there."""
+        self._came_back[header.shard_id, header.first_row] = header.num_documents
         if header.error:
             last = header.first_row + header.num_documents - 1
             self.set_aside(header.shard_id, f"rows {header.first_row} to {last} are missing: {header.error}")

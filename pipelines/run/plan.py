@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from pipelines.errors import StoreError
+from pipelines.spec import Slicing
 from pipelines.stages.read import Stretch
 from pipelines.store.parts import PartEntry
 from pipelines.store.shards import Shard
@@ -20,6 +22,8 @@ class Plan:
     """Row ranges to read, shard by shard."""
     num_documents: int
     """Rows of the stretches."""
+    num_slices: int = 0
+    """Slices that they will be cut into, at least."""
     num_left_out: int = 0
     """Rows that the limit leaves for another run."""
     set_aside: dict[str, str] = field(default_factory=dict)
@@ -50,6 +54,7 @@ def make_plan(
     parts: Iterable[PartEntry],
     set_aside: Mapping[str, str],
     *,
+    slicing: Slicing = Slicing(),
     limit: int = 0,
     again: Iterable[PartEntry] = (),
 ) -> Plan:
@@ -69,6 +74,7 @@ def make_plan(
     return Plan(
         stretches=stretches,
         num_documents=sum(stretch.num_documents for stretch in stretches),
+        num_slices=count_slices(stretches, rows, slicing),
         num_left_out=sum(
             _num_open(rows[shard_id], covered[shard_id]) - _num_open(num, covered[shard_id])
             for shard_id, num in within.items()
@@ -85,6 +91,14 @@ def limited(rows: Iterable[tuple[str, int]], limit: int) -> dict[str, int]:
         within[shard_id] = min(num, left) if limit else num
         left -= within[shard_id]
     return within
+
+
+def count_slices(stretches: Iterable[Stretch], rows: Mapping[str, int], slicing: Slicing) -> int:
+    """How many slices the stretches will be cut into, at least: by rows, or by their share of the shard's bytes."""
+    return sum(
+        math.ceil(max(num / slicing.max_rows, shard.size * num / rows[shard.shard_id] / slicing.max_bytes))
+        for shard, num in ((stretch.shard, stretch.num_documents) for stretch in stretches)
+    )
 
 
 def _ranges(parts: Iterable[PartEntry]) -> defaultdict[str, list[tuple[int, int]]]:

@@ -96,7 +96,7 @@ class Progress(AbstractContextManager["Progress"]):
             self._write(last=True)
 
     def expect(self, *, documents: int, slices: int | None = None) -> None:
-        """The run's totals, once they are known."""
+        """The run's totals, once they are known; of slices how many there are at least."""
         self._totals = (documents, slices)
 
     def phase(self, name: str) -> None:
@@ -147,7 +147,7 @@ class Progress(AbstractContextManager["Progress"]):
             phase=self._phase,
             seconds=now - self._began,
             total_documents=total,
-            total_slices=slices,
+            total_slices=None if slices is None else max(slices, self._done["slices"]),
             tokens_per_second=(self._done["tokens"] - tokens) / spent,
             seconds_left=left,
             waiting=waiting,

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,9 +13,8 @@ from pipelines.run.reach import require_shared
 from pipelines.run.sizing import ModelSize
 from pipelines.run.streaming import set_streaming
 from pipelines.run.trunk import Run
-from pipelines.spec import EncodePool, Slicing, TokenizePool
+from pipelines.spec import EncodePool, TokenizePool
 from pipelines.stages.actors import ActorPool
-from pipelines.stages.read import Stretch
 from pipelines.store.location import locate
 
 
@@ -67,21 +65,11 @@ def pools_for(run: Run, cpu: TokenizePool, gpu: EncodePool) -> Pools:
     """
     resources = cluster_resources()
     ground = run.ground
-    rows = {shard_id: shard.num_rows or 1 for shard_id, shard in run.books.shards.items()}
-    num_slices = count_slices(run.plan.stretches, rows, ground.slicing)
     size = ModelSize(num_parameters=num_parameters(ground.recipe.folder().config))
-    placement = place(resources, cpu, gpu, size, num_slices=num_slices, slice_bytes=_slice_bytes(ground))
+    placement = place(resources, cpu, gpu, size, num_slices=run.plan.num_slices, slice_bytes=_slice_bytes(ground))
     require_shared(output=ground.output.path if ground.output.is_local else "", inputs=_local_inputs(run))
     set_streaming(placement, resources)
     return Pools(placement=placement)
-
-
-def count_slices(stretches: Iterable[Stretch], rows: Mapping[str, int], slicing: Slicing) -> int:
-    """How many slices the stretches are about to be cut into: by rows, or by their share of the shard's bytes."""
-    return sum(
-        math.ceil(max(num / slicing.max_rows, shard.size * num / rows[shard.shard_id] / slicing.max_bytes))
-        for shard, num in ((stretch.shard, stretch.num_documents) for stretch in stretches)
-    )
 
 
 def _slice_bytes(ground: Ground) -> int:

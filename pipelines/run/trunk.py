@@ -18,7 +18,7 @@ from typing import Any
 import pyarrow as pa
 from ray.data import Dataset
 
-from pipelines.errors import LeaseError, ShardError
+from pipelines.errors import LeaseError, ShardError, StoreError
 from pipelines.model.calibration import Calibrated
 from pipelines.run.books import Books
 from pipelines.run.calibration import find_calibration, footer_of, settle
@@ -139,6 +139,7 @@ class Run:
             {shard_id: shard.num_rows for shard_id, shard in shards.items() if shard.num_rows is not None},
             self.ledger.current,
             {shard_id: shard.set_aside for shard_id, shard in shards.items() if shard.set_aside},
+            slicing=self.ground.slicing,
             limit=self.ground.order.limit,
             again=[part for part in self.ledger.current if again and self._live[part.key].num_dead_letters],
         )
@@ -176,16 +177,24 @@ class Run:
         return {f"manta.{name}": str(value) for name, value in told.items()} | quantized
 
     def follow(self, receipts: Dataset, placement: Placement) -> None:
-        """Take in the receipts as they come. Until the first, show what the run waits for."""
+        """Take in the receipts as they come. Until the first, show what the run waits for.
+
+        StoreError where fewer documents came back than were planned.
+        """
         self._placement = placement
         self._phases.enter("encode")
-        self.progress.expect(documents=self.plan.num_documents)
+        self.progress.expect(documents=self.plan.num_documents, slices=self.plan.num_slices)
         arrived = threading.Event()
         with shown_while_waiting(placement, self.progress.waiting, arrived):
             for batch in receipts.iter_batches(batch_size=None, batch_format="pyarrow"):
                 arrived.set()
                 for row in range(batch.num_rows):
                     self._receive(batch.slice(row, 1))
+        if self.books.num_came_back < self.plan.num_documents:
+            raise StoreError(
+                f"{self.plan.num_documents} documents went in and {self.books.num_came_back} came back: nothing was "
+                "committed; run again, and the others are done, and report it"
+            )
 
     def _receive(self, receipt: pa.Table) -> None:
         header = SliceHeader.from_arrow(receipt[HEADER][0])

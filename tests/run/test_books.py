@@ -49,6 +49,7 @@ def test_a_receipt_that_comes_twice_counts_once_the_later_one() -> None:
     books.receive(header(A, 0), receipt(A, 0, "v1"))
     books.receive(header(A, 5), receipt(A, 5))
     books.receive(header(A, 0), receipt(A, 0, "v2"))
+    assert books.num_came_back == 10
     parts = books.settle(Manifest(), NOTHING, [], "run").live_parts().to_pylist()
     assert sorted((row["first_row"], row["part_version"]) for row in parts) == [(0, "v2"), (5, "v1")]
 
@@ -61,6 +62,7 @@ def test_a_shard_that_broke_is_set_aside_with_the_rows_that_are_missing() -> Non
     assert books.new_set_aside == {A.shard_id: "rows 5 to 9 are missing: it ends here"}
     shard = books.settle(Manifest(), NOTHING, [], "run").shards()[A.shard_id]
     assert (shard.num_rows, shard.set_aside) == (10, "rows 5 to 9 are missing: it ends here")
+    assert books.num_came_back == 10
     assert books.num_added == 1
 
 

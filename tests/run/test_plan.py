@@ -7,7 +7,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipelines.errors import StoreError
-from pipelines.run.plan import Plan, limited, make_plan, uncovered
+from pipelines.run.plan import Plan, count_slices, limited, make_plan, uncovered
+from pipelines.spec import Slicing
+from pipelines.stages.read import Stretch
 from pipelines.store.parts import PartEntry
 from pipelines.store.shards import Shard
 
@@ -128,3 +130,15 @@ def test_a_plan_and_its_parts_cover_the_corpus_once(made: list[list[tuple[int, b
     assert set(found) <= set(everything)
     assert set(found) >= set(everything[:limit] if limit else everything)
     assert plan.num_documents == sum(stretch.num_documents for stretch in plan.stretches)
+
+
+@pytest.mark.parametrize(
+    ("num", "max_rows", "max_bytes", "slices"),
+    [(100, 30, 10**6, 4), (100, 1000, 300, 4), (50, 1000, 300, 2), (1, 1000, 10**6, 1), (0, 10, 10, 0)],
+)
+def test_slices_are_counted_by_rows_or_bytes(num: int, max_rows: int, max_bytes: int, slices: int) -> None:
+    shard = Shard("a", "/a", 1000, "1")
+    todo = [Stretch(shard=shard, first_row=0, stop_row=num)]
+    slicing = Slicing(max_rows=max_rows, max_bytes=max_bytes)
+    assert count_slices(todo, {shard.shard_id: 100}, slicing) == slices
+    assert make_plan([shard], {shard.shard_id: num}, [], {}, slicing=slicing).num_slices >= slices

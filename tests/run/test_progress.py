@@ -110,6 +110,14 @@ def test_json_is_one_object_a_line(clock: Clock) -> None:
     assert last["last"] is True
 
 
+def test_more_slices_than_were_reckoned_with_are_no_more_than_all(clock: Clock) -> None:
+    progress = Progress(stream=io.StringIO(), clock=clock)
+    progress.expect(documents=100, slices=2)
+    assert (progress.state.slices, progress.state.total_slices) == (0, 2)
+    progress.update(documents=90, slices=3)
+    assert (progress.state.slices, progress.state.total_slices) == (3, 3)
+
+
 def test_without_totals_nothing_is_made_up(clock: Clock) -> None:
     assert (
         describe(State(phase="list", documents=1200)) == "list  1,200 documents, 0 slices, 0 tokens/s, 0 dead letters"

@@ -10,13 +10,11 @@ from ray.data import DataContext
 from pipelines.errors import SpecError
 from pipelines.run.order import Order
 from pipelines.run.placement import Actors
-from pipelines.run.start import Pools, count_slices, num_parameters, pools_for
+from pipelines.run.start import Pools, num_parameters, pools_for
 from pipelines.run.trunk import open_run
 from pipelines.spec import EmbedSpec, EncodePool, Slicing, TokenizePool
 from pipelines.stages.actors import ActorPool
-from pipelines.stages.read import Stretch
 from pipelines.stages.recipe import Recipe
-from pipelines.store.shards import Shard
 from tests.tiny import FLAT, write_shard
 
 
@@ -51,16 +49,6 @@ def test_pools_are_read_off_a_placement() -> None:
     assert pools.tokenize == ActorPool(min=7, max=7, initial=7, num_cpus=2)
     assert pools.write == ActorPool(min=2, max=2, initial=2, num_cpus=0.25)
     assert pools.num_threads == 5
-
-
-@pytest.mark.parametrize(
-    ("num", "max_rows", "max_bytes", "slices"),
-    [(100, 30, 10**6, 4), (100, 1000, 300, 4), (50, 1000, 300, 2), (1, 1000, 10**6, 1), (0, 10, 10, 0)],
-)
-def test_slices_are_counted_by_rows_or_bytes(num: int, max_rows: int, max_bytes: int, slices: int) -> None:
-    shard = Shard("a", "/a", 1000, "1")
-    todo = [Stretch(shard=shard, first_row=0, stop_row=num)]
-    assert count_slices(todo, {shard.shard_id: 100}, Slicing(max_rows=max_rows, max_bytes=max_bytes)) == slices
 
 
 @pytest.mark.parametrize(

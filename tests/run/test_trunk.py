@@ -8,6 +8,7 @@ from collections import Counter
 from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import duckdb
@@ -258,6 +259,20 @@ def test_two_runs_at_once(again: Path, spec: EmbedSpec) -> None:
     with open_run(ordered(again), Recipe.of(spec)), pytest.raises(LeaseError, match="is held by run"):
         run(spec, again)
     assert LeaseError.exit_code == 4
+
+
+def test_a_slice_that_does_not_come_back_is_no_silent_loss(again: Path, spec: EmbedSpec) -> None:
+    write_shard(again / "corpus/c.parquet", 9, first=200)
+    before = (again / "vectors" / KEY).read_bytes()
+    with open_run(ordered(again), Recipe.of(spec)) as ours:
+        receipts = list(InTurn(ours, Recipe.of(spec)).iter_batches(batch_size=None, batch_format="pyarrow"))
+        assert len(receipts) == ours.plan.num_slices == 3
+        some = SimpleNamespace(iter_batches=lambda **_: iter(receipts[:-1]))
+        with pytest.raises(StoreError, match="9 documents went in and 8 came back: nothing was committed"):
+            ours.follow(some, FLAT)
+    assert (again / "vectors" / KEY).read_bytes() == before
+    report = run(spec, again)
+    assert (report.exit_code, report.documents, report.corpus.parts_added) == (0, 0, 3)  # all are there after all
 
 
 @pytest.fixture(scope="module")
