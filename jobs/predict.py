@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import Literal
 
-from jobs.entry import RayCluster, main, print_json, show, start_ray
+from jobs.entry import RayCluster, main, show, start_ray
 from pipelines.run.order import Order
 from pipelines.run.start import pools_for
 from pipelines.run.trunk import open_run
+from pipelines.run.view import View
 from pipelines.spec import EncodePool, PredictSpec, Slicing, Storage, TokenizePool
-from pipelines.stages.predict import part_columns
-from pipelines.stages.predict import predict as predict_stage
+from pipelines.stages import predict as stage
 from pipelines.stages.read import read
 from pipelines.stages.recipe import Recipe
 from pipelines.stages.tokenize import tokenize
@@ -22,6 +22,7 @@ def predict(
     documents: str | list[str] = "",
     output: str = "",
     text: str = "",
+    view: View = View(),
     limit: int = 0,
     removed: Literal["keep", "drop"] = "keep",
     max_dead_letters: float = 0.05,
@@ -39,7 +40,8 @@ def predict(
         spec: What decides the predictions.
         documents: The corpus: a file, folder, glob or list of them, local or s3://.
         output: Folder for the predictions, local or s3://; {fingerprint} in it is replaced.
-        text: Predict for this one text instead, without Ray, and print the predictions as JSON.
+        text: Predict for this one text instead, without Ray, and show the predictions.
+        view: How they are shown.
         limit: Take the corpus to end after so many documents, for a trial; 0: all.
         removed: What becomes of the predictions of shards that vanished.
         max_dead_letters: Largest share of documents that may be dead letters.
@@ -52,10 +54,9 @@ def predict(
         ray: Which Ray the job runs on.
     """
     if text:
-        from pipelines.run.local import Predictor  # torch, which only the actors need otherwise
+        from pipelines.run.answer import answer  # torch, which only the actors need otherwise
 
-        print_json(Predictor(spec, gpu, storage).predict([text])[0])
-        return 0
+        return answer(spec, text, view, gpu, storage)
     order = Order(
         job="predict", documents=documents, output=output, slicing=slicing, storage=storage, limit=limit,
         removed=removed, max_dead_letters=max_dead_letters, retry_dead_letters=retry_dead_letters, progress=progress,
@@ -68,8 +69,8 @@ def predict(
             pools = pools_for(run, cpu, gpu)
             texts = read(run.plan.stretches, run.reading, **pools.read)
             chunks = tokenize(texts, recipe, pools.tokenize)
-            rows = predict_stage(chunks, recipe, gpu, pools.encode, num_threads=pools.num_threads)
-            columns = part_columns(run.ground.columns, recipe.spec)
+            rows = stage.predict(chunks, recipe, gpu, pools.encode, num_threads=pools.num_threads)
+            columns = stage.part_columns(run.ground.columns, recipe.spec)
             run.follow(write(rows, run.output, columns, run.metadata, pools.write), pools.placement)
         return show(run.finish())
 

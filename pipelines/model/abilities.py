@@ -12,6 +12,8 @@ from pipelines.model.weight_names import weight_names
 ALWAYS = ("embedding", "token_embeddings")
 MASKED = ("fill_mask", "pseudo_perplexity")
 OUTPUTS = (*ALWAYS, *MASKED, "next_sentence", "classify")
+INSIDES = ("hidden_states", "pooler_output", "attentions")
+"""What can be looked at of a network beside its outputs (``pipelines.model.inspection``)."""
 CLASSIFIERS = ("ForSequenceClassification", "ForTokenClassification", "ForQuestionAnswering")
 NEXT_SENTENCE_HEAD = "cls.seq_relationship.weight"
 LEFT_TO_RIGHT = ("ForCausalLM", "LMHeadModel")

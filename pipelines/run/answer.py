@@ -1,0 +1,53 @@
+"""One text answered in this process, without Ray: the model's outputs, and on request what it computed inside."""
+
+from __future__ import annotations
+
+import json
+import sys
+from itertools import pairwise, zip_longest
+
+from rich.console import Console
+
+from pipelines.model.device import pick_device
+from pipelines.model.folder import read_folder, resolve
+from pipelines.model.inspection import Insides, Inspector
+from pipelines.model.tokenizer import DocumentTokenizer
+from pipelines.run import insides as inside
+from pipelines.run import view as outside
+from pipelines.run.local import Predictor
+from pipelines.run.view import View
+from pipelines.spec import DocumentSpec, EncodePool, PredictSpec, Storage
+from pipelines.store.models import fetch, identify
+
+
+def answer(spec: PredictSpec, text: str, view: View, pool: EncodePool, storage: Storage) -> int:
+    """Print what a model says of a text, chunk by chunk, as ``view`` says. The exit code, 0."""
+    answers = Predictor(spec, pool, storage).predict([text])
+    found = inspect(spec, text, view.inspect, pool, storage) if view.inspect else []
+    if view.format == "json" or (view.format == "auto" and not sys.stdout.isatty()):
+        for told, insides in zip_longest(answers, found):
+            numbers = inside.facts(insides) if insides else {}
+            print(json.dumps(told | numbers, default=float), flush=True)  # a float16 is no float
+        return 0
+    console = Console()
+    for told, insides in zip_longest(answers, found):
+        console.print(outside.render(told, console.width))
+        if insides:
+            console.print(inside.render(insides, told["tokens"], console.width))
+    return 0
+
+
+def inspect(
+    spec: DocumentSpec, text: str, names: list[str], pool: EncodePool = EncodePool(), storage: Storage = Storage()
+) -> list[Insides]:
+    """What the network computes of each chunk of a text. SpecError where it has no such thing.
+
+    >>> inspect(PredictSpec(model="bert-base-uncased"), "A text.", ["attentions"])[0].attentions.shape
+    (12, 12, 5, 5)
+    """
+    model = identify(spec.model, storage, trust_remote_code=spec.trust_remote_code)
+    folder = read_folder(fetch(model, storage))
+    tokens = DocumentTokenizer(folder, resolve(spec, folder)).tokenize([text])
+    device = pick_device(pool.device).type
+    inspector = Inspector(folder, names, device=device, trust_remote_code=spec.trust_remote_code)
+    return [inspector.inspect(tokens.values[start:stop]) for start, stop in pairwise(tokens.offsets.tolist())]
