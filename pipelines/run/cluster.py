@@ -53,6 +53,8 @@ class ClusterResources:
 
     nodes: tuple[Node, ...]
     may_add: tuple[NodeType, ...] = ()
+    is_autoscaled: bool = False
+    """Whether an autoscaler replaces nodes that leave, also where it may add none now."""
 
     @property
     def to_come(self) -> tuple[Node, ...]:
@@ -88,7 +90,8 @@ def cluster_resources() -> ClusterResources:
     alive = [node for node in ray.nodes() if node["Alive"]]
     nodes = tuple(node_of(node["Resources"]) for node in alive)
     workers = [(_type_name(node), shape) for node, shape in zip(alive, nodes, strict=True) if not _is_head(node)]
-    return ClusterResources(nodes=nodes, may_add=may_add(_on_head(alive, autoscaling_config), workers))
+    config = _on_head(alive, autoscaling_config)
+    return ClusterResources(nodes=nodes, may_add=may_add(config, workers), is_autoscaled=bool(config))
 
 
 def node_of(resources: Mapping[str, float]) -> Node:

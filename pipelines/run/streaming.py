@@ -27,7 +27,8 @@ def set_streaming(placement: Placement, resources: ClusterResources) -> None:
     """Set Ray Data's context for the datasets that are made from here on.
 
     One slice a block, or Ray gathers slices up to 128 MB before it hands them on. Read-ahead is bounded by the
-    placement. A cluster that may grow may also take long to grow, so that no guard stops a run which waits for it.
+    placement. A cluster that may grow, or get back nodes that it lost, may take long to: no guard stops a run which
+    waits for it.
     """
     context = DataContext.get_current()
     context.target_max_block_size = 1
@@ -38,7 +39,7 @@ def set_streaming(placement: Placement, resources: ClusterResources) -> None:
     context.execution_options.resource_limits = ExecutionResources.for_limits(
         object_store_memory=placement.object_store_bytes
     )
-    if resources.may_add:
+    if resources.is_autoscaled:
         context.execution_no_progress_timeout_s = -1
 
 

@@ -69,8 +69,12 @@ def watched(head: Head) -> Iterator[list[dict[str, Any]]]:
 def test_a_pool_from_zero_is_asked_for_waited_for_and_never_replaced_by_cpus(
     job: Job, from_zero: Head, tmp_path: Path
 ) -> None:
-    """The GPU is one to Ray alone: what asks for it may compute on a CPU if told so, and refuses otherwise."""
-    there, output = replace(job, environment=from_zero.environment), tmp_path / "vectors"
+    """The GPU is one to Ray alone: what asks for it may compute on a CPU if told so, and refuses otherwise.
+
+    Ray Data's guard against runs without progress, of 30 minutes, is set to a second: it would end the run.
+    """
+    guarded = {"RAY_DATA_EXECUTION_NO_PROGRESS_TIMEOUT_S": "1"}
+    there, output = replace(job, environment=from_zero.environment | guarded), tmp_path / "vectors"
     with watched(from_zero) as seen:
         run = there.run(output, "--gpu.device", "cpu", "--gpu.num_gpus", "1", "--limit", str(LIMIT))
     assert (run.code, num_parts(output)) == (0, SLICES), run.err

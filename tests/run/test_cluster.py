@@ -9,7 +9,7 @@ from pipelines.run.cluster import ClusterResources, Node, NodeType, cluster_reso
 
 def test_the_session_s_own_ray_has_no_autoscaler(ray_session: None) -> None:
     ours = cluster_resources()
-    assert (ours.cpus, ours.gpus, ours.may_add) == (4.0, 0.0, ())
+    assert (ours.cpus, ours.gpus, ours.may_add, ours.is_autoscaled) == (4.0, 0.0, (), False)
     assert ours.nodes[0].object_store_bytes == 512 * 2**20
     assert str(ours) == "1 node with 4 CPUs and 0 GPUs, and none to come"
 

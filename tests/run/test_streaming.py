@@ -9,7 +9,7 @@ from dataclasses import replace
 import pytest
 from ray.data import DataContext
 
-from pipelines.run.cluster import ClusterResources, Node, NodeType
+from pipelines.run.cluster import ClusterResources, Node
 from pipelines.run.streaming import RETRIED_ERRORS, set_streaming, shown_while_waiting
 from tests.tiny import FLAT
 
@@ -28,7 +28,7 @@ def test_a_block_is_a_slice_and_read_ahead_is_bounded(data_context: DataContext)
 
 
 def test_a_cluster_that_may_grow_is_waited_for_without_a_guard(data_context: DataContext) -> None:
-    set_streaming(FLAT, replace(HERE, may_add=(NodeType(node=Node(cpus=8, gpus=1), most=1),)))
+    set_streaming(FLAT, replace(HERE, is_autoscaled=True))
     assert data_context.execution_no_progress_timeout_s == -1
 
 
