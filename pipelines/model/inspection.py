@@ -19,8 +19,10 @@ from pipelines.model.abilities import INSIDES
 from pipelines.model.folder import ModelFolder
 from pipelines.model.hugging_face import load_module, set_attention
 from pipelines.model.weight_names import weight_names
+from pipelines.spec import DocumentSpec
 
 Floats = npt.NDArray[np.float32]
+Ids = npt.NDArray[np.int32]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,30 +37,37 @@ class Insides:
 class Inspector:
     """A network that is looked into. SpecError for names that are none of ``INSIDES``, and where it has no pooler."""
 
-    def __init__(
-        self, folder: ModelFolder, names: Sequence[str], *, device: str = "cpu", trust_remote_code: bool = False
-    ) -> None:
+    def __init__(self, folder: ModelFolder, spec: DocumentSpec, names: Sequence[str], *, device: str = "cpu") -> None:
         self._folder, self._names = folder, tuple(names)
         if unknown := [name for name in names if name not in INSIDES]:
             raise SpecError(f"a network has no {unknown[0]!r} inside: choose among {', '.join(INSIDES)}")
         # One that the files lack would be loaded with random numbers.
         if "pooler_output" in names and not any("pooler" in name for name in weight_names(folder.network_path)):
             raise self._lacking("pooler_output")
-        module = load_module(
-            folder, dtype=torch.float32, device=torch.device(device), trust_remote_code=trust_remote_code
+        module: Any = load_module(
+            folder,
+            dtype=torch.float32,
+            device=torch.device(device),
+            trust_remote_code=spec.trust_remote_code,
+            model_class=spec.model_class,
         )
-        set_attention(module, "eager")  # the faster ones never hold the matrix that is asked for
-        self._module: Any = module
+        self._module = module.base_model  # a class of the user's own may have a head
+        set_attention(self._module, "eager")  # the faster ones never hold the matrix that is asked for
 
-    def inspect(self, ids: npt.NDArray[np.int32]) -> Insides:
-        """What the network computes of one chunk, token ids [S] with special tokens. SpecError where it tells nothing.
+    def inspect(self, ids: Ids, token_types: Ids | None = None) -> Insides:
+        """What the network computes of one chunk: its token ids [S], special tokens among them, and their types [S].
 
-        Of a model with an encoder and a decoder it is the encoder.
+        Without types all are 0. Of a model with an encoder and a decoder it is the encoder. SpecError where the network
+        does not tell what is asked.
         """
         ids_bs = torch.from_numpy(ids.astype(np.int64))[None].to(self._module.device)
+        typed = {}
+        if token_types is not None:
+            typed["token_type_ids"] = torch.from_numpy(token_types.astype(np.int64))[None].to(ids_bs.device)
         with torch.inference_mode():
             outputs = self._module(
                 input_ids=ids_bs,
+                **typed,
                 attention_mask=torch.ones_like(ids_bs),
                 output_hidden_states="hidden_states" in self._names,
                 output_attentions="attentions" in self._names,

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import json
 import sys
-from itertools import pairwise, zip_longest
+from collections.abc import Sequence
+from itertools import zip_longest
 
+import numpy as np
 from rich.console import Console
 
 from pipelines.model.device import pick_device
 from pipelines.model.folder import read_folder, resolve
 from pipelines.model.inspection import Insides, Inspector
 from pipelines.model.tokenizer import DocumentTokenizer
+from pipelines.model.tokens import Ids, TokenizedDocuments
 from pipelines.run import insides as inside
 from pipelines.run import view as outside
 from pipelines.run.local import Predictor
@@ -38,16 +41,31 @@ def answer(spec: PredictSpec, text: str, view: View, pool: EncodePool, storage: 
 
 
 def inspect(
-    spec: DocumentSpec, text: str, names: list[str], pool: EncodePool = EncodePool(), storage: Storage = Storage()
+    spec: DocumentSpec,
+    text: str,
+    names: Sequence[str],
+    pool: EncodePool = EncodePool(),
+    storage: Storage = Storage(),
+    text_pair: str | None = None,
 ) -> list[Insides]:
-    """What the network computes of each chunk of a text. SpecError where it has no such thing.
+    """What the network computes of each chunk of a text, or of a pair of texts. SpecError where it has no such thing.
 
     >>> inspect(PredictSpec(model="bert-base-uncased"), "A text.", ["attentions"])[0].attentions.shape
     (12, 12, 5, 5)
     """
     model = identify(spec.model, storage, trust_remote_code=spec.trust_remote_code)
     folder = read_folder(fetch(model, storage))
-    tokens = DocumentTokenizer(folder, resolve(spec, folder)).tokenize([text])
-    device = pick_device(pool.device).type
-    inspector = Inspector(folder, names, device=device, trust_remote_code=spec.trust_remote_code)
-    return [inspector.inspect(tokens.values[start:stop]) for start, stop in pairwise(tokens.offsets.tolist())]
+    tokenizer = DocumentTokenizer(folder, resolve(spec, folder))
+    tokens = tokenizer.tokenize([text], pairs=None if text_pair is None else [text_pair])
+    inspector = Inspector(folder, spec, names, device=pick_device(pool.device).type)
+    types = _types(tokens) if tokenizer.has_types else [None] * len(tokens.document)
+    chunks = np.split(tokens.values, tokens.offsets[1:-1])
+    return [inspector.inspect(ids, kinds) for ids, kinds in zip(chunks, types, strict=True)]
+
+
+def _types(tokens: TokenizedDocuments) -> Sequence[Ids | None]:
+    """Of each chunk of a pair the types of its tokens, 1 from the second text on."""
+    if tokens.segment_b_start is None:
+        return [None] * len(tokens.document)
+    sizes = zip(tokens.num_tokens.tolist(), tokens.segment_b_start.tolist(), strict=True)
+    return [(np.arange(length) >= start).astype(np.int32) for length, start in sizes]

@@ -24,7 +24,7 @@ LAYERS = {"GPT2": 2, "T5": 2}
 def test_states_end_in_the_vectors_of_the_encoder(family: str, make_folder: Callable[..., Path]) -> None:
     kind = "EncoderModel" if family == "T5" else "Model"
     folder = read_folder(make_folder(family, kind=kind))
-    insides = Inspector(folder, ["hidden_states", "attentions"]).inspect(IDS)
+    insides = Inspector(folder, spec_for(folder), ["hidden_states", "attentions"]).inspect(IDS)
     num_layers = LAYERS.get(family, 3)
     assert insides.hidden_states is not None
     assert insides.attentions is not None
@@ -40,7 +40,7 @@ def test_states_end_in_the_vectors_of_the_encoder(family: str, make_folder: Call
 def test_attention_and_pooler_are_what_the_weights_say(make_folder: Callable[..., Path]) -> None:
     folder = read_folder(make_folder("Bert"))
     weights = load_file(folder.network_path / "model.safetensors")
-    insides = Inspector(folder, ["hidden_states", "attentions", "pooler_output"]).inspect(IDS)
+    insides = Inspector(folder, spec_for(folder), ["hidden_states", "attentions", "pooler_output"]).inspect(IDS)
     assert insides.hidden_states is not None
 
     def linear(name: str, states: torch.Tensor) -> torch.Tensor:
@@ -58,7 +58,7 @@ def test_attention_and_pooler_are_what_the_weights_say(make_folder: Callable[...
 
 def refusal(folder: ModelFolder, *names: str) -> str:
     with pytest.raises(SpecError) as caught:
-        Inspector(folder, names).inspect(IDS)
+        Inspector(folder, spec_for(folder), names).inspect(IDS)
     return str(caught.value)
 
 
@@ -68,3 +68,21 @@ def test_what_is_not_there_is_refused(make_folder: Callable[..., Path]) -> None:
     assert refusal(unpooled, "attentions", "pooler_output") == f"the bert in {unpooled.path} {told}"
     assert told in refusal(read_folder(make_folder("DistilBert")), "pooler_output")
     assert "no 'logits' inside: choose among hidden_states" in refusal(unpooled, "logits")
+
+
+def test_types_of_tokens_count(make_folder: Callable[..., Path]) -> None:
+    folder = read_folder(make_folder("Bert"))
+    inspector = Inspector(folder, spec_for(folder), ["hidden_states"])
+    types = np.array([0, 0, 0, 0, 1, 1], np.int32)
+    plain, paired = (inspector.inspect(IDS, kinds).hidden_states for kinds in (None, types))
+    assert plain is not None
+    assert paired is not None
+    np.testing.assert_array_equal(plain[0][:4], paired[0][:4])  # of the embeddings only those of type 1 differ
+    assert np.abs(plain[0] - paired[0])[4:].max() > 0.1
+
+
+def test_a_class_of_the_users_own_is_looked_into(make_folder: Callable[..., Path]) -> None:
+    folder = read_folder(make_folder("Bert", kind="ForMaskedLM"))
+    own = spec_for(folder, model_class="transformers.BertForMaskedLM")
+    found, plain = (Inspector(folder, spec, ["attentions"]).inspect(IDS) for spec in (own, spec_for(folder)))
+    np.testing.assert_array_equal(found.attentions, plain.attentions)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -49,6 +50,16 @@ def test_tables_tell_both(
         assert told.count(words) == 1
     for words in ("attentions  [3, 4, 6, 6]", "hidden_states  [4, 6, 32]"):
         assert told.count(words) == 2
+
+
+def test_the_second_text_of_a_pair_has_a_type_of_its_own(spec: PredictSpec) -> None:
+    short = replace(spec, max_seqlen=20)
+    (alone,) = inspect(short, "the ship [SEP] a king", ["hidden_states"])
+    (pair,) = inspect(short, "the ship", ["hidden_states"], text_pair="a king")
+    assert alone.hidden_states is not None
+    assert pair.hidden_states is not None
+    same = np.isclose(alone.hidden_states[0], pair.hidden_states[0], atol=1e-5).all(-1)
+    assert same.tolist() == [True] * 4 + [False] * 3  # [CLS] the ship [SEP] | a king [SEP]
 
 
 def test_a_look_at_what_is_not_there_is_refused(tiny_model: Path) -> None:
