@@ -176,15 +176,18 @@ def describe(state: State) -> str:
     """The state as one line."""
     if state.waiting:
         return f"{state.phase}  waiting for {state.waiting}"
-    return f"{state.phase}  " + ", ".join(_facts(state))
+    return "  ".join(filter(None, (state.phase, ", ".join(_facts(state)))))
 
 
 def _facts(state: State) -> list[str]:
+    """What there is to tell: nothing before there are documents, and no rate where nothing moves, as in a commit."""
+    if not state.documents and state.total_documents is None:
+        return []
     facts = [f"{_of(state.documents, state.total_documents)} documents"]
     if state.total_documents:
         facts[0] += f" ({100 * state.documents // state.total_documents} %)"
     facts.append(f"{_of(state.slices, state.total_slices)} slices")
-    facts.append(f"{compact(state.tokens_per_second)} tokens/s")
+    facts += [f"{compact(state.tokens_per_second)} tokens/s"] if state.tokens_per_second else []
     facts.append(f"{state.dead_letters:,} dead letter{'' if state.dead_letters == 1 else 's'}")
     if state.seconds_left is not None:
         facts.append(f"{duration(state.seconds_left)} left")

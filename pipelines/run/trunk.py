@@ -182,8 +182,8 @@ class Run:
         StoreError where fewer documents came back than were planned.
         """
         self._placement = placement
-        self._phases.enter("encode")
         self.progress.expect(documents=self.plan.num_documents, slices=self.plan.num_slices)
+        self._phases.enter("encode")
         arrived = threading.Event()
         with shown_while_waiting(placement, self.progress.waiting, arrived):
             for batch in receipts.iter_batches(batch_size=None, batch_format="pyarrow"):

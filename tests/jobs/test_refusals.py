@@ -54,6 +54,10 @@ def test_flags(flags: list[str], line: str, capsys: pytest.CaptureFixture[str]) 
     assert refusal(["--spec.model", "m", *flags], capsys) == f"SpecError: {line}\n"
 
 
+def test_a_flag_that_is_missing(capsys: pytest.CaptureFixture[str]) -> None:
+    assert refusal([], capsys) == "SpecError: --spec.model is missing: see python -m jobs.job --help\n"
+
+
 @pytest.mark.parametrize(
     ("text", "words"),
     [
