@@ -53,6 +53,7 @@ ROOMS = {
 LIGHT = {
     "pipelines.model.folder": {"numpy", "torch", "transformers", "tokenizers"},
     "pipelines.model.abilities": {"numpy", "torch", "transformers", "tokenizers"},
+    "pipelines.model.labels": {"numpy", "torch", "transformers", "tokenizers"},
     "pipelines.run.local": {"ray"},
     "pipelines.run.plan": {"torch", "transformers"},
     "jobs.embed": {"torch", "transformers"},

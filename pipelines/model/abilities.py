@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Literal
 
 from pipelines.errors import SpecError
 from pipelines.model.folder import ModelFolder
@@ -14,7 +15,14 @@ MASKED = ("fill_mask", "pseudo_perplexity")
 OUTPUTS = (*ALWAYS, *MASKED, "next_sentence", "classify")
 INSIDES = ("hidden_states", "pooler_output", "attentions")
 """What can be looked at of a network beside its outputs (``pipelines.model.inspection``)."""
-CLASSIFIERS = ("ForSequenceClassification", "ForTokenClassification", "ForQuestionAnswering")
+ClassifierKind = Literal["sequence", "token", "answer"]
+KINDS: dict[str, ClassifierKind] = {
+    "ForSequenceClassification": "sequence",
+    "ForTokenClassification": "token",
+    "ForQuestionAnswering": "answer",
+}
+"""What a classifier's logits are of, by the end of its class's name: a chunk, each token, the ends of an answer."""
+CLASSIFIERS = tuple(KINDS)
 NEXT_SENTENCE_HEAD = "cls.seq_relationship.weight"
 LEFT_TO_RIGHT = ("ForCausalLM", "LMHeadModel")
 DECODERS = ("gpt2", "gpt_neo", "gpt_neox", "gptj", "opt", "bloom", "llama", "mistral", "mixtral", "qwen2", "qwen3",
@@ -90,6 +98,28 @@ def known_mask_head(folder: ModelFolder) -> MaskHeadNames:
     return head
 
 
+def classifier_kind(folder: ModelFolder) -> ClassifierKind | None:
+    """What the folder's classifier labels; None where it has no head that an encoder's vectors suffice for."""
+    architecture = _architecture(folder)
+    found = next((kind for name, kind in KINDS.items() if architecture.endswith(name)), None)
+    return None if _asks_decoder(folder, found) else found
+
+
+def known_classifier_kind(folder: ModelFolder) -> ClassifierKind:
+    """What the folder's classifier labels. SpecError, as ``require``, where there is none."""
+    kind = classifier_kind(folder)
+    if kind is None:
+        raise _refusal(folder, ["classify"], abilities(folder))
+    return kind
+
+
+def _asks_decoder(folder: ModelFolder, kind: ClassifierKind | None) -> bool:
+    """Whether the head reads a decoder's vectors: that of texts does where a model has one, T5's of tokens does not."""
+    return kind in ("sequence", "answer") and (
+        folder.model_type in SPAN_WRITERS or bool(folder.config.get("is_encoder_decoder"))
+    )
+
+
 def abilities(folder: ModelFolder) -> frozenset[str]:
     """The outputs that the folder's model can give, of ``OUTPUTS``. SpecError where its weights cannot be read."""
     found = set(ALWAYS)
@@ -97,7 +127,7 @@ def abilities(folder: ModelFolder) -> frozenset[str]:
         found.update(MASKED)
     if folder.model_type == "bert" and NEXT_SENTENCE_HEAD in weight_names(folder.network_path):
         found.add("next_sentence")
-    if _architecture(folder).endswith(CLASSIFIERS):
+    if classifier_kind(folder):
         found.add("classify")
     return frozenset(found)
 
@@ -135,6 +165,8 @@ def _reason(folder: ModelFolder, output: str) -> str:
         if family == "albert":
             return "albert was trained on the order of sentences, not on whether one follows another"
         return f"{family} was trained without next-sentence prediction"
+    if _architecture(folder).endswith(CLASSIFIERS):
+        return f"{carrier} classifies by its decoder, and encoders alone are run: choose a family without a decoder"
     kinds = ", ".join(f"...{kind}" for kind in CLASSIFIERS)
     return f"{carrier} carries no classification head: choose one whose config.json says {kinds}"
 

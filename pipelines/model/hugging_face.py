@@ -129,6 +129,7 @@ def load_module(
     trust_remote_code: bool = False,
     maker: str = "",
     model_class: str = "",
+    needs_pooler: bool = False,
     **fields: Any,
 ) -> nn.Module:
     """The network in inference mode, with the attention that transformers prefers for it.
@@ -137,7 +138,7 @@ def load_module(
     user's own goes before (``pipelines.model.user_class``). ``fields`` of the config count in place of the folder's.
 
     Weights come from safetensors, or from .bin files through weights_only loading. SpecError where the folder cannot
-    be loaded, or lacks weights that the network needs.
+    be loaded, lacks weights that are needed (of a pooler only where that is said), or has them in other shapes.
     """
     import transformers
 
@@ -153,13 +154,19 @@ def load_module(
             local_files_only=True,
             trust_remote_code=trust_remote_code,
             output_loading_info=True,
+            ignore_mismatched_sizes=True,  # refused below, in words
         )
     except (OSError, ValueError, ImportError, UnpicklingError) as error:
         raise SpecError(f"{folder.network_path} does not load: {error}") from error
-    missing = sorted(name for name in info["missing_keys"] if "pooler" not in name.split("."))
+    missing = sorted(name for name in info["missing_keys"] if needs_pooler or "pooler" not in name.split("."))
     if missing:
         raise SpecError(
             f"{folder.network_path} lacks {len(missing)} weights such as {missing[0]}: fetch the model again"
+        )
+    if mismatched := sorted(str(name) for name, *_ in info["mismatched_keys"]):
+        raise SpecError(
+            f"{folder.network_path} has {len(mismatched)} weights such as {mismatched[0]} in other shapes than its "
+            "config.json tells of: correct that (the labels in id2label, say) or fetch the model again"
         )
     return module.to(device).eval().requires_grad_(False)
 

@@ -7,7 +7,14 @@ import torch
 from safetensors.torch import save_file
 
 from pipelines.errors import SpecError
-from pipelines.model.abilities import OUTPUTS, abilities, mask_head, require
+from pipelines.model.abilities import (
+    OUTPUTS,
+    abilities,
+    classifier_kind,
+    known_classifier_kind,
+    mask_head,
+    require,
+)
 from pipelines.model.folder import ModelFolder, read_folder
 from pipelines.store.models import package_folder
 
@@ -45,6 +52,8 @@ def folder_of(path: Path, family: str, architecture: str, *names: str) -> ModelF
         ("gpt2", "GPT2LMHeadModel", (), PLAIN),
         ("llama", "LlamaForCausalLM", ("lm_head.weight",), PLAIN),
         ("t5", "T5ForConditionalGeneration", ("lm_head.weight",), PLAIN),
+        ("t5", "T5ForTokenClassification", (), PLAIN | {"classify"}),
+        ("t5", "T5ForSequenceClassification", (), PLAIN),
     ],
 )
 def test_what_each_family_can_give(
@@ -86,6 +95,12 @@ def test_networks_without_a_head_embed(make_folder: Callable[..., Path], family:
         ("albert", "AlbertForPreTraining", "next_sentence", "albert was trained on the order of sentences"),
         ("bert", "BertForMaskedLM", "next_sentence", "BertForMaskedLM carries no next-sentence head"),
         ("bert", "BertModel", "classify", "BertModel carries no classification head"),
+        (
+            "t5",
+            "T5ForSequenceClassification",
+            "classify",
+            "this folder's T5ForSequenceClassification classifies by its",
+        ),
     ],
 )
 def test_what_it_cannot_give_is_refused_with_the_reason(
@@ -97,6 +112,34 @@ def test_what_it_cannot_give_is_refused_with_the_reason(
     assert f"can't give {output}: " in str(refusal.value)
     assert why in str(refusal.value)
     assert str(refusal.value).endswith("It can give embedding, token_embeddings")
+
+
+@pytest.mark.parametrize(
+    ("family", "architecture", "kind"),
+    [
+        ("bert", "BertForSequenceClassification", "sequence"),
+        ("llama", "LlamaForTokenClassification", "token"),
+        ("modernbert", "ModernBertForQuestionAnswering", "answer"),
+        ("homemade", "HomemadeForSequenceClassification", "sequence"),
+        ("t5", "T5ForTokenClassification", "token"),
+        ("umt5", "UMT5ForQuestionAnswering", None),
+        ("bert", "BertForMaskedLM", None),
+    ],
+)
+def test_kinds_of_classifiers(tmp_path: Path, family: str, architecture: str, kind: str | None) -> None:
+    folder = folder_of(tmp_path, family, architecture)
+    assert classifier_kind(folder) == kind
+    if kind is None:
+        with pytest.raises(SpecError, match="can't give classify"):
+            known_classifier_kind(folder)
+
+
+def test_a_decoder_that_the_config_tells_of(tmp_path: Path) -> None:
+    """BART's class for texts reads the decoder's last vector."""
+    folder_of(tmp_path, "bart", "BartForSequenceClassification")
+    config = json.loads((tmp_path / "config.json").read_text()) | {"is_encoder_decoder": True}
+    (tmp_path / "config.json").write_text(json.dumps(config))
+    assert classifier_kind(read_folder(tmp_path)) is None
 
 
 def test_minilm_names_what_to_choose_instead(minilm: ModelFolder) -> None:
