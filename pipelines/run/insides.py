@@ -79,7 +79,7 @@ def pooler_output(vector_d: Floats) -> Iterator[RenderableType]:
 def attentions(weights_lhss: Floats, tokens: Sequence[str], width: int) -> Iterator[RenderableType]:
     """A map a layer, averaged over its heads: who looks by rows, at whom by columns."""
     yield _title("attentions", weights_lhss, "layers, heads, who looks, at whom")
-    yield Text("averaged over heads; rows look at columns, darkest at the layer's greatest", style="dim")
+    yield Text("averaged over heads; rows look at columns; a full cell is the layer's greatest", style="dim")
     maps = [attention_map(f"layer {n}", layer.mean(0), tokens, width) for n, layer in enumerate(weights_lhss, 1)]
     yield Columns(maps, padding=(1, 3))
 
