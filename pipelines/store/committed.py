@@ -77,11 +77,12 @@ class CommittedOutput:
         dead = read_dead_letters(self.location, [part.key])["row"].to_numpy()
         return rows[~np.isin(rows, dead)]
 
-    def read(self, part: CommittedPart, documents: Rows) -> tuple[pa.Table, Rows]:
+    def read(self, part: CommittedPart) -> tuple[pa.Table, Rows]:
         """The part, and of each of its rows (documents, or chunks of them) the row number of the document.
 
         StoreError where the part is gone, or is not the one that the manifest was of: a run is at work there.
         """
+        documents = self.documents(part)
         try:
             table = pq.read_table(pa.BufferReader(self.location.read(part.key)))
         except FileNotFoundError:

@@ -1,12 +1,15 @@
-"""Outputs of one corpus side by side: their rows joined, a stretch of rows at a time.
+"""Outputs of one corpus side by side: their rows joined, with a part of each in memory.
 
 Rows are matched by their number in the shard, whatever repeats among the ids, and the ids are held against each other.
 """
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Iterator, Mapping, Sequence
-from functools import reduce
+from dataclasses import dataclass
+from functools import lru_cache, reduce
+from itertools import pairwise
 
 import numpy as np
 import pyarrow as pa
@@ -15,15 +18,22 @@ from pipelines.errors import SpecError
 from pipelines.spec import Storage
 from pipelines.store.committed import CHUNKS, CommittedOutput, CommittedPart, Rows
 
-Parts = list[CommittedPart]
+
+@dataclass(frozen=True)
+class Stretch:
+    """Rows of a shard that no slice is cut within, and the part of each output that holds them; None: it has none."""
+
+    first_row: int
+    stop_row: int
+    parts: tuple[CommittedPart | None, ...]
 
 
 class JoinedOutputs:
     """The committed rows that several outputs of one corpus all have, their columns side by side.
 
-    Iterating gives a pyarrow.Table for each stretch of rows at whose end the outputs' slices end together: a part of
-    each where they are sliced alike. Columns are those of the first output, then what the others have beside them. The
-    id, columns passed through by both, and the places of chunks stand there once; another name that is taken gets the
+    Iterating gives a pyarrow.Table for the rows from one cut to the next, whichever output is cut there: a part of each
+    where they are sliced alike. Columns are those of the first output, then what the others have beside them. The id,
+    columns passed through by both, and the places of chunks stand there once; another name that is taken gets the
     number of its output, as "embedding_2". Where an output has chunks, what others say of the document stands beside
     each of them.
 
@@ -55,26 +65,25 @@ class JoinedOutputs:
 
     def __iter__(self) -> Iterator[pa.Table]:
         self.num_rows, self.missing = 0, {str(output.location): 0 for output in self._outputs}
+        documents = [lru_cache(maxsize=1)(output.documents) for output in self._outputs]
+        read = [lru_cache(maxsize=1)(output.read) for output in self._outputs]
         for shard_id in dict.fromkeys(shard_id for output in self._outputs for shard_id in output.parts):
             for stretch in stretches([output.parts.get(shard_id, ()) for output in self._outputs]):
-                table = self._join(stretch)
-                if table is not None:
-                    self.num_rows += table.num_rows
-                    yield table
+                sides = list(zip(stretch.parts, documents, read, strict=True))
+                rows = [_within(of(part), stretch) if part else np.zeros(0, np.int64) for part, of, _ in sides]
+                common = self._common(rows)
+                if len(common):
+                    tables = [_taken(*get(part), common) for part, _, get in sides if part]
+                    joined = self._side_by_side(self._in_step(tables))
+                    self.num_rows += joined.num_rows
+                    yield joined
 
-    def _join(self, stretch: Sequence[Parts]) -> pa.Table | None:
-        """The rows of a stretch that all outputs have; None where there is none."""
-        sides = list(zip(self._outputs, stretch, strict=True))
-        documents = [[output.documents(part) for part in parts] for output, parts in sides]
-        rows = [np.concatenate([np.zeros(0, np.int64), *found]) for found in documents]
+    def _common(self, rows: Sequence[Rows]) -> Rows:
+        """The documents that all outputs have; those that only some have are counted."""
         num_all = len(reduce(np.union1d, rows))
         for output, found in zip(self._outputs, rows, strict=True):
             self.missing[str(output.location)] += num_all - len(found)
-        common = reduce(np.intersect1d, rows)
-        if not len(common):
-            return None
-        tables = [_read(output, parts, of, common) for (output, parts), of in zip(sides, documents, strict=True)]
-        return self._side_by_side(self._in_step(tables))
+        return reduce(np.intersect1d, rows)
 
     def _in_step(self, tables: Sequence[tuple[pa.Table, Rows]]) -> list[pa.Table]:
         """Tables of the same documents, with their row numbers, made as long as the one that has chunks."""
@@ -106,32 +115,31 @@ class JoinedOutputs:
         return {self._outputs[0].id_name, *CHUNKS, *(passed & self._outputs[place].passthrough)}
 
 
-def stretches(parts: Sequence[Sequence[CommittedPart]]) -> Iterator[list[Parts]]:
-    """Parts of one shard, by output, in the smallest groups that no part reaches across.
+def stretches(parts: Sequence[Sequence[CommittedPart]]) -> Iterator[Stretch]:
+    """One shard's rows from cut to cut, by the parts of each output, which are in order.
 
-    Slices of 2 rows and of 3 rows end together after 6.
+    Slices of 2 rows and of 3 are cut after 2, 3, 4 and 6.
     """
-    ordered = sorted(
-        ((part, output) for output, ours in enumerate(parts) for part in ours), key=lambda pair: pair[0].first_row
-    )
-    group: list[Parts] = [[] for _ in parts]
-    stop_row = 0
-    for part, output in ordered:
-        if part.first_row >= stop_row and any(group):
-            yield group
-            group = [[] for _ in parts]
-        group[output].append(part)
-        stop_row = max(stop_row, part.stop_row)
-    if any(group):
-        yield group
+    cuts = {row for ours in parts for part in ours for row in (part.first_row, part.stop_row)}
+    for first_row, stop_row in pairwise(sorted(cuts)):
+        holding = tuple(_holding(ours, first_row) for ours in parts)
+        if any(holding):
+            yield Stretch(first_row, stop_row, holding)
 
 
-def _read(output: CommittedOutput, parts: Parts, documents: Sequence[Rows], common: Rows) -> tuple[pa.Table, Rows]:
-    """The rows of these parts that are of common documents, and the numbers of these documents."""
-    tables, rows = zip(*(output.read(part, of) for part, of in zip(parts, documents, strict=True)), strict=True)
-    numbers = np.concatenate(rows)
-    kept = np.isin(numbers, common)
-    return pa.concat_tables(tables).filter(pa.array(kept)), numbers[kept]
+def _holding(parts: Sequence[CommittedPart], row: int) -> CommittedPart | None:
+    place = bisect_right(parts, row, key=lambda part: part.first_row) - 1
+    return parts[place] if place >= 0 and row < parts[place].stop_row else None
+
+
+def _within(documents: Rows, stretch: Stretch) -> Rows:
+    return documents[slice(*np.searchsorted(documents, [stretch.first_row, stretch.stop_row]))]
+
+
+def _taken(table: pa.Table, numbers: Rows, documents: Rows) -> tuple[pa.Table, Rows]:
+    """The rows of a part that are of these documents, with their numbers."""
+    kept = np.isin(numbers, documents)
+    return table.filter(pa.array(kept)), numbers[kept]
 
 
 def _renamed(table: pa.Table, taken: Mapping[str, object], number: int, once: set[str]) -> dict[str, pa.ChunkedArray]:

@@ -98,7 +98,7 @@ def test_rows_of_a_part_know_their_documents(output: Location) -> None:
     write_output(output, chunks, max_rows=6, dead={1})
     found = CommittedOutput.open(output.uri, output.storage)
     (part,) = found.parts[SHARD]
-    table, rows = found.read(part, found.documents(part))
+    table, rows = found.read(part)
     assert rows.tolist() == [0, 2, 3, 3, 4, 5, 5]
     assert table["id"].to_pylist() == [100, 102, 103, 103, 104, 105, 105]
 
@@ -108,10 +108,10 @@ def test_what_is_not_what_the_manifest_says_is_refused(output: Location) -> None
     found = CommittedOutput.open(output.uri, output.storage)
     (part,) = found.parts[SHARD]
     with pytest.raises(StoreError, match=r"0-6\.parquet is not what the manifest says it is: wait for the run"):
-        found.read(replace(part, num_documents=5), np.arange(5))
+        found.read(replace(part, num_documents=5))
     output.remove([entry.key])
     with pytest.raises(StoreError, match="is not what the manifest says it is"):
-        found.read(part, found.documents(part))
+        found.read(part)
 
 
 def test_what_holds_no_committed_output_is_refused(output: Location) -> None:

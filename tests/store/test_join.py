@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from itertools import pairwise
 
 import pyarrow as pa
@@ -40,15 +39,15 @@ def test_outputs_that_are_sliced_alike_join_part_by_part(output: Location) -> No
     assert (join.num_rows, join.missing) == (6, {str(one): 0, str(other): 0})
 
 
-def test_slices_that_differ_are_joined_where_they_end_together(output: Location) -> None:
+def test_slices_that_differ_are_joined_from_cut_to_cut(output: Location) -> None:
     one, other = output.join("one"), output.join("other")
     write_output(one, vectors, max_rows=4, num_rows=12)
     write_output(other, scores, max_rows=3, num_rows=8)  # a trial, with --limit
     tables, join = joined(one, other)
-    assert [table["id"].to_pylist() for table in tables] == [[*range(100, 108)]]
-    assert tables[0]["score"].to_pylist() == [row / 2 for row in range(8)]
+    assert [table["id"].to_pylist() for table in tables] == [[100, 101, 102], [103], [104, 105], [106, 107]]
+    assert [table["score"].to_pylist() for table in tables] == [[0.0, 0.5, 1.0], [1.5], [2.0, 2.5], [3.0, 3.5]]
     assert (join.num_rows, join.missing) == (8, {str(one): 0, str(other): 4})
-    assert [table.num_rows for table in join] == [8]
+    assert sum(table.num_rows for table in join) == 8
     assert join.missing == {str(one): 0, str(other): 4}
 
 
@@ -56,7 +55,8 @@ def test_dead_letters_are_counted_and_the_others_stay_together(output: Location)
     one, other = output.join("one"), output.join("other")
     write_output(one, lambda rows: vectors(rows) | {"id": [7] * len(rows)}, max_rows=3, dead={1, 2})
     write_output(other, lambda rows: scores(rows) | {"id": [7] * len(rows)}, max_rows=2, dead={2, 4})
-    (table,), join = joined(one, other)
+    tables, join = joined(one, other)
+    table = pa.concat_tables(tables)
     assert table["embedding"].to_pylist() == [[0.0, 0.5], [3.0, 0.5], [5.0, 0.5]]
     assert table["score"].to_pylist() == [0.0, 1.5, 2.5]
     assert join.missing == {str(one): 1, str(other): 1}  # row 2 is in neither
@@ -67,7 +67,8 @@ def test_documents_stand_beside_each_of_their_chunks(output: Location) -> None:
     write_output(one, scores, max_rows=6, dead={2})
     write_output(other, chunks, max_rows=4)
     write_output(third, chunks, max_rows=3, dead={3})
-    (table,), join = joined(one, other, third)
+    tables, join = joined(one, other, third)
+    table = pa.concat_tables(tables)
     assert table["id"].to_pylist() == [100, 101, 101, 104, 105, 105]
     assert table["score"].to_pylist() == [0.0, 0.5, 0.5, 2.0, 2.5, 2.5]
     assert table["embedding"].to_pylist() == [[0, 0], [1, 0], [1, 1], [4, 0], [5, 0], [5, 1]]
@@ -121,21 +122,34 @@ def parts(*bounds: int) -> list[CommittedPart]:
     ]
 
 
-def test_stretches_end_where_all_slices_end() -> None:
-    found = stretches([parts(0, 2, 4, 6, 8), parts(0, 3, 6), parts(6, 8)])
-    assert [[[part.key for part in ours] for ours in group] for group in found] == [
-        [["0", "2", "4"], ["0", "3"], []],
-        [["6"], [], ["6"]],
+def test_each_part_is_read_once(output: Location, monkeypatch: pytest.MonkeyPatch) -> None:
+    one, other = output.join("one"), output.join("other")
+    write_output(one, vectors, max_rows=6)
+    write_output(other, scores, max_rows=2)
+    real, read = Location.read, list[str]()
+    monkeypatch.setattr(Location, "read", lambda self, key="": (read.append(key), real(self, key))[1])
+    tables, _ = joined(one, other)
+    assert [table.num_rows for table in tables] == [2, 2, 2]
+    assert [key.split("/")[-1] for key in read if key.startswith("parts/")] == [
+        "0-6.parquet", "0-2.parquet", "2-2.parquet", "4-2.parquet"
+    ]  # fmt: skip
+
+
+def test_stretches_end_at_each_cut() -> None:
+    found = list(stretches([parts(0, 2, 4), parts(0, 3), parts(6, 8)]))
+    assert [(one.first_row, one.stop_row, [part and part.key for part in one.parts]) for one in found] == [
+        (0, 2, ["0", "0", None]),
+        (2, 3, ["2", "0", None]),
+        (3, 4, ["2", None, None]),
+        (6, 8, [None, None, "6"]),
     ]
     assert list(stretches([[], []])) == []
 
 
 @given(st.lists(st.sets(st.integers(1, 40)).map(lambda cuts: parts(0, *sorted(cuts))), min_size=2, max_size=3))
-def test_each_part_is_in_one_stretch(outputs: list[list[CommittedPart]]) -> None:
+def test_each_row_of_a_part_is_in_one_stretch(outputs: list[list[CommittedPart]]) -> None:
     found = list(stretches(outputs))
     for number, ours in enumerate(outputs):
-        assert [part for group in found for part in group[number]] == ours
-    covered = [
-        {row for ours in group for part in ours for row in range(part.first_row, part.stop_row)} for group in found
-    ]
-    assert max(Counter(row for rows in covered for row in rows).values(), default=1) == 1
+        told = [(row, one.parts[number]) for one in found for row in range(one.first_row, one.stop_row)]
+        plain = [(row, part) for part in ours for row in range(part.first_row, part.stop_row)]
+        assert [(row, part) for row, part in told if part] == plain
