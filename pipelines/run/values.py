@@ -6,10 +6,13 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 from rich.bar import Bar
 from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
+
+Floats = npt.NDArray[np.float32]
 
 MOST_NUMBERS = 6
 """Numbers of a vector that are shown."""
@@ -51,7 +54,10 @@ def _table(rows: Sequence[Mapping[str, Any]]) -> Table:
         cells: list[RenderableType] = []
         for name in names:
             value: Any = row.get(name)
-            cells += [Text(cell(value)), *([Bar(1, 0, value, width=BAR_WIDTH, color="cyan")] if name in shares else [])]
+            cells += [
+                Text(_short(value)),
+                *([Bar(1, 0, value, width=BAR_WIDTH, color="cyan")] if name in shares else []),
+            ]
         table.add_row(*cells)
     return table
 
@@ -61,24 +67,40 @@ def _is_share(name: str, value: Any) -> bool:
 
 
 def cell(value: Any) -> str:
-    """A value in few characters: numbers by four digits, vectors and matrices by shape, mean, deviation, beginning."""
-    if value is None:
+    """A value in a line: numbers by four digits, vectors and matrices by shape, mean, deviation and beginning."""
+    if value is None or (isinstance(value, list) and not value):
         return "none"
     if isinstance(value, float | np.floating):
         return f"{value:.4g}"
     if isinstance(value, Mapping):
         return ", ".join(f"{key} {cell(one)}" for key, one in value.items())
-    if isinstance(value, list | np.ndarray) and len(value):
-        return _many(value)
-    return "none" if isinstance(value, list) else str(value)
-
-
-def _many(values: Sequence[Any] | np.ndarray) -> str:
-    first = values[0]
-    if not isinstance(first, float | np.floating | list | np.ndarray) or first == []:
-        return ", ".join(map(cell, values))
-    numbers = np.asarray(values, np.float32)
-    beginning = " ".join(f"{number:.3f}" for number in numbers.ravel()[:MOST_NUMBERS])
+    if not isinstance(value, list):
+        return str(value)
+    numbers = _numbers(value)
+    if numbers is None:
+        return ", ".join(map(cell, value))
     if numbers.size <= MOST_NUMBERS:
-        return beginning
-    return f"{list(numbers.shape)}, mean {numbers.mean():.4f}, deviation {numbers.std():.4f}, {beginning} ..."
+        return _beginning(numbers)
+    shape = list(numbers.shape)
+    return f"{shape}, mean {numbers.mean():.4f}, deviation {numbers.std():.4f}, {_beginning(numbers)} ..."
+
+
+def _short(value: Any) -> str:
+    """Like ``cell``, of vectors no more than what a column has room for."""
+    numbers = _numbers(value) if isinstance(value, list) else None
+    if numbers is None or numbers.size <= MOST_NUMBERS:
+        return cell(value)
+    return f"{list(numbers.shape)} {_beginning(numbers[: MOST_NUMBERS // 2])} ..."
+
+
+def _numbers(values: Sequence[Any]) -> Floats | None:
+    """Lists of numbers with a fraction as an array; None where they are something else."""
+    try:
+        array = np.asarray(values)
+    except ValueError:  # lists of several lengths
+        return None
+    return array.astype(np.float32) if array.dtype.kind == "f" else None
+
+
+def _beginning(numbers: Floats) -> str:
+    return " ".join(f"{number:.3f}" for number in numbers.ravel()[:MOST_NUMBERS])

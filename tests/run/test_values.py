@@ -22,6 +22,8 @@ def shown(name: str, value: Any, width: int = 80) -> list[str]:
         (None, "none"), ([], "none"), ("a [b]", "a [b]"), (7, "7"), (0.123456, "0.1235"), (["x", "y"], "x, y"),
         ([0.5, -1.0], "0.500 -1.000"), ({"start": 3, "score": 0.25}, "start 3, score 0.25"),
         ([0.0, 2.0] * 4, "[8], mean 1.0000, deviation 1.0000, 0.000 2.000 0.000 2.000 0.000 2.000 ..."),
+        ([np.float16(2), np.float16(1)], "2.000 1.000"), ([[0.5], [1.0, 2.0]], "0.500, 1.000 2.000"),
+        ([1, None, 3], "1, none, 3"),
         ([[np.float16(1)] * 4] * 2, "[2, 4], mean 1.0000, deviation 0.0000, 1.000 1.000 1.000 1.000 1.000 1.000 ..."),
     ],
 )  # fmt: skip
@@ -49,3 +51,13 @@ def test_a_list_of_structs_is_a_table() -> None:
 def test_lists_of_other_lengths_stay_apart() -> None:
     lines = shown("x", {"a": [1.5], "b": ["u", "v"]})
     assert lines == ["x", "  a  1.500", "  b  u, v"]
+
+
+def test_vectors_of_tokens_stand_beside_their_places() -> None:
+    vectors = [[0.5] * 8, [0.25] * 8]
+    lines = shown("token_embeddings", {"vectors": vectors, "char_starts": [None, 4], "char_ends": [None, 9]}, 60)
+    assert [line.split() for line in lines[1:]] == [
+        ["vectors", "char_starts", "char_ends"],
+        ["[8]", "0.500", "0.500", "0.500", "...", "none", "none"],
+        ["[8]", "0.250", "0.250", "0.250", "...", "4", "9"],
+    ]
