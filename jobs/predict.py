@@ -5,11 +5,12 @@ from __future__ import annotations
 from typing import Literal
 
 from jobs.entry import RayCluster, main, show, start_ray
+from pipelines.predict_spec import PredictSpec
 from pipelines.run.order import Order
 from pipelines.run.start import pools_for
 from pipelines.run.trunk import open_run
 from pipelines.run.view import View
-from pipelines.spec import EncodePool, PredictSpec, Slicing, Storage, TokenizePool
+from pipelines.spec import EncodePool, Slicing, Storage, TokenizePool
 from pipelines.stages import predict as stage
 from pipelines.stages.read import read
 from pipelines.stages.recipe import Recipe

@@ -98,6 +98,27 @@ PSEUDO_PERPLEXITY = pa.struct(
 )
 """How likely a chunk is, each of its tokens told by the others."""
 
+NEXT_SENTENCE = pa.struct(
+    [
+        pa.field("char_start", pa.int64(), nullable=False),  # of a sentence in its document, in code points
+        pa.field("char_end", pa.int64(), nullable=False),
+        pa.field("probability", pa.float32(), nullable=False),  # that it follows the sentence before it
+    ]
+)
+"""How well a sentence follows the one before."""
+
+
+def token_embeddings_type(dim: int) -> pa.DataType:
+    """A vector a token of a chunk, special tokens and the prompt's included, which have no place in the text."""
+    return pa.struct(
+        [
+            pa.field("vectors", pa.list_(pa.list_(pa.float16(), dim)), nullable=False),
+            pa.field("char_starts", pa.list_(pa.int32()), nullable=False),  # in code points; null: special, or ahead
+            pa.field("char_ends", pa.list_(pa.int32()), nullable=False),
+        ]
+    )
+
+
 CHUNK_FIELDS = [("chunk_index", pa.int32()), ("char_start", pa.int64()), ("char_end", pa.int64())]
 
 

@@ -14,14 +14,14 @@ from typing import ClassVar, Literal
 from pipelines.errors import SpecError
 
 Auto = Literal["auto"]
+POOLINGS = ("cls", "mean", "max", "mean_sqrt_len", "weighted_mean", "last_token")
 RESERVED = frozenset(
-    ("embedding", "num_tokens", "truncated", "chunk_index", "char_start", "char_end", "input_ids", "word_ids", "_row",
-     "_text", "fill_mask", "filled", "pseudo_perplexity", "token_log_probs")
+    ("embedding", *(f"embedding_{pooling}" for pooling in POOLINGS), "num_tokens", "truncated", "chunk_index",
+     "char_start", "char_end", "input_ids", "word_ids", "_row", "_text", "_text_pair", "fill_mask", "filled",
+     "pseudo_perplexity", "token_log_probs", "token_embeddings", "next_sentence", "next_sentences", "classify")
 )  # fmt: skip
-PREDICTIONS = ("fill_mask", "pseudo_perplexity")
 OutputDtype = Literal["float32", "float16", "int8", "binary"]
 DTYPE_BITS = {"float32": 32, "float16": 16, "int8": 8, "binary": 1}
-POOLINGS = ("cls", "mean", "max", "mean_sqrt_len", "weighted_mean", "last_token")
 
 
 def refuse(owner: object, name: str, remedy: str) -> None:
@@ -100,18 +100,20 @@ class DocumentSpec:
         return [self.text] if isinstance(self.text, str) else list(self.text)
 
     @property
-    def needs_words(self) -> bool:
-        """Whether it matters which tokens make a word."""
-        return False
+    def pairs(self) -> list[str]:
+        """The columns of a second text; none where there is no second text."""
+        return []
 
     @property
     def is_quantized(self) -> bool:
         """Whether what is written needs a calibration."""
         return False
 
-    @property
-    def output_bytes(self) -> int:
-        """Bytes that are written of a chunk beside its id and its numbers, about. The spec is resolved."""
+    def output_bytes(self, width: int) -> int:
+        """Bytes that are written of a chunk beside its id and its numbers, about. ``width`` is the network's.
+
+        The spec is resolved.
+        """
         return 0
 
 
@@ -169,54 +171,9 @@ class EmbedSpec(DocumentSpec):
         """See ``DocumentSpec``."""
         return super().idle if self.is_quantized else super().idle | {"calibration"}
 
-    @property
-    def output_bytes(self) -> int:
+    def output_bytes(self, width: int) -> int:
         """Bytes of a vector on disk."""
         return int(self.dim) * DTYPE_BITS[self.output_dtype] // 8
-
-
-@dataclass(frozen=True, kw_only=True)
-class PredictSpec(DocumentSpec):
-    """What decides a masked language model's predictions. "auto" means: as the model's own folder says."""
-
-    outputs: list[str] = field(default_factory=lambda: ["fill_mask"])
-    """What to predict: fill_mask, pseudo_perplexity, or both."""
-    top_k: int = 5
-    """Fillings a mask (fill_mask)."""
-    mask_every: int = 0
-    """Mask every so many words of a document that has no mask itself (fill_mask); 0: none."""
-    mask_unit: Literal["token", "word", "word_l2r"] = "token"
-    """What is masked where a token is scored (pseudo_perplexity): it alone, its word, or its word from it on."""
-    mask_stride: int = 0
-    """Mask every so many tokens (or words) at once, in as many passes, less exactly; 0: one a pass."""
-    token_log_probs: bool = False
-    """Write the log-probability of each token too (pseudo_perplexity)."""
-    prompt: str = ""
-    """Text put before each document."""
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        if not self.outputs or not set(self.outputs) <= set(PREDICTIONS) or len(set(self.outputs)) < len(self.outputs):
-            refuse(self, "outputs", f"write one or more of {', '.join(PREDICTIONS)}, each once")
-        _at_least(self, "top_k", 1)
-        _at_least(self, "mask_every", 0)
-        _at_least(self, "mask_stride", 0)
-
-    told: ClassVar = ("outputs", "top_k", "mask_every", "mask_unit", "mask_stride", "prompt", "max_seqlen", "precision")
-
-    @property
-    def output_bytes(self) -> int:
-        """Bytes that are written of a chunk, about: a filling takes some 24, a decoded token some 6."""
-        length = int(self.max_seqlen)
-        masks = length // self.mask_every if self.mask_every else 4
-        filled = masks * self.top_k * 24 + 6 * length if "fill_mask" in self.outputs else 0
-        return filled + 32 + (4 * length if self.token_log_probs else 0)
-
-    @property
-    def needs_words(self) -> bool:
-        """Whether it matters which tokens make a word."""
-        scored = "pseudo_perplexity" in self.outputs and self.mask_unit != "token"
-        return scored or ("fill_mask" in self.outputs and self.mask_every > 0)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -3,7 +3,8 @@
 from dataclasses import replace
 
 from pipelines.fingerprint import canonical, differences, fingerprint
-from pipelines.spec import Calibration, EmbedSpec, PredictSpec
+from pipelines.predict_spec import PredictSpec
+from pipelines.spec import Calibration, EmbedSpec
 
 
 def test_fingerprint_changes_with_every_field_but_the_name_of_the_model():

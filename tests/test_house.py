@@ -20,6 +20,7 @@ NETWORK = {"socket", "ssl", "http", "urllib", "ftplib", "smtplib", "asyncio", "x
 LIBRARIES = {
     "errors": set(),
     "spec": set(),
+    "predict_spec": set(),
     "fingerprint": set(),
     "schema": {"numpy", "pyarrow"},
     "text": {"numpy"},
@@ -40,14 +41,15 @@ LIBRARIES = {
 ROOMS = {
     "errors": set(),
     "spec": {"errors"},
+    "predict_spec": {"spec"},
     "fingerprint": set(),
     "schema": {"errors"},
     "text": {"errors"},
-    "model": {"errors", "spec", "text"},
+    "model": {"errors", "spec", "predict_spec", "text"},
     "store": {"errors", "spec", "fingerprint", "schema"},
-    "stages": {"errors", "spec", "fingerprint", "schema", "text", "model", "store"},
-    "train": {"errors", "spec", "fingerprint", "schema", "text", "model", "store"},
-    "run": {"errors", "spec", "fingerprint", "schema", "text", "model", "store", "stages", "train"},
+    "stages": {"errors", "spec", "predict_spec", "fingerprint", "schema", "text", "model", "store"},
+    "train": {"errors", "spec", "predict_spec", "fingerprint", "schema", "text", "model", "store"},
+    "run": {"errors", "spec", "predict_spec", "fingerprint", "schema", "text", "model", "store", "stages", "train"},
 }
 # Modules that are imported where start-up time or a bare machine counts, and what they must not bring along.
 LIGHT = {
@@ -56,7 +58,9 @@ LIGHT = {
     "pipelines.model.labels": {"numpy", "torch", "transformers", "tokenizers"},
     "pipelines.run.local": {"ray"},
     "pipelines.run.plan": {"torch", "transformers"},
+    "pipelines.stages.tokenize": {"torch", "transformers"},
     "jobs.embed": {"torch", "transformers"},
+    "jobs.predict": {"torch", "transformers"},
 }
 
 

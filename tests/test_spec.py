@@ -7,7 +7,6 @@ from pipelines.spec import (
     Calibration,
     EmbedSpec,
     EncodePool,
-    PredictSpec,
     Slicing,
     Storage,
     TokenizePool,
@@ -55,7 +54,7 @@ def test_refused_at_birth_with_field_value_and_remedy(kind, fields, words):
 
 @pytest.mark.parametrize(("dtype", "num_bytes"), [("float32", 1536), ("float16", 768), ("int8", 384), ("binary", 48)])
 def test_bytes_of_a_vector(dtype, num_bytes):
-    assert EmbedSpec(model="m", dim=384, output_dtype=dtype).output_bytes == num_bytes
+    assert EmbedSpec(model="m", dim=384, output_dtype=dtype).output_bytes(768) == num_bytes
 
 
 def test_text_columns_are_a_list():
@@ -70,31 +69,3 @@ def test_storage_takes_the_environment_where_it_says_nothing_itself():
     assert Storage(endpoint="http://f", region="g").settled(environment) == Storage(endpoint="http://f", region="g")
     assert Storage(profile="h").settled({"AWS_REGION": "i"}) == Storage(region="i", profile="h")
     assert Storage().settled({}) == Storage()
-
-
-@pytest.mark.parametrize(
-    ("fields", "words"),
-    [
-        (
-            {"outputs": []},
-            "write one or more of fill_mask, pseudo_perplexity, each once",
-        ),
-        ({"outputs": ["fill"]}, "outputs"),
-        ({"outputs": ["fill_mask", "fill_mask"]}, "outputs"),
-        ({"top_k": 0}, "top_k is 0: write a number of at least 1"),
-        ({"mask_every": -1}, "mask_every"),
-        ({"mask_stride": -1}, "mask_stride"),
-        ({"id": "fill_mask"}, "are columns of the output"),
-    ],
-)
-def test_predictions_that_make_no_sense_are_refused(fields, words):
-    with pytest.raises(SpecError, match=words):
-        PredictSpec(model="m", **fields)
-
-
-def test_words_matter_to_some_predictions():
-    assert not EmbedSpec(model="m").needs_words
-    assert not PredictSpec(model="m", outputs=["fill_mask", "pseudo_perplexity"]).needs_words
-    assert not PredictSpec(model="m", outputs=["fill_mask"], mask_unit="word").needs_words
-    assert PredictSpec(model="m", mask_every=3).needs_words
-    assert PredictSpec(model="m", outputs=["pseudo_perplexity"], mask_unit="word_l2r").needs_words

@@ -9,10 +9,9 @@ from typing import Literal
 from pipelines.errors import SpecError
 from pipelines.model.folder import ModelFolder
 from pipelines.model.weight_names import weight_names
+from pipelines.predict_spec import EMBEDDINGS, MASKED, PREDICTIONS
 
-ALWAYS = ("embedding", "token_embeddings")
-MASKED = ("fill_mask", "pseudo_perplexity")
-OUTPUTS = (*ALWAYS, *MASKED, "next_sentence", "classify")
+ALWAYS = (*EMBEDDINGS, "token_embeddings")
 INSIDES = ("hidden_states", "pooler_output", "attentions")
 """What can be looked at of a network beside its outputs (``pipelines.model.inspection``)."""
 ClassifierKind = Literal["sequence", "token", "answer"]
@@ -121,7 +120,7 @@ def _asks_decoder(folder: ModelFolder, kind: ClassifierKind | None) -> bool:
 
 
 def abilities(folder: ModelFolder) -> frozenset[str]:
-    """The outputs that the folder's model can give, of ``OUTPUTS``. SpecError where its weights cannot be read."""
+    """The outputs that the folder's model can give, of ``PREDICTIONS``. SpecError where its weights cannot be read."""
     found = set(ALWAYS)
     if mask_head(folder):
         found.update(MASKED)
@@ -135,8 +134,8 @@ def abilities(folder: ModelFolder) -> frozenset[str]:
 def require(folder: ModelFolder, outputs: Iterable[str]) -> None:
     """SpecError where the model can't give all of these outputs: which, why not, and what it can give."""
     outputs = list(outputs)
-    if unknown := [name for name in outputs if name not in OUTPUTS]:
-        raise SpecError(f"there is no output {unknown[0]!r}: choose among {', '.join(OUTPUTS)}")
+    if unknown := [name for name in outputs if name not in PREDICTIONS]:
+        raise SpecError(f"there is no output {unknown[0]!r}: choose among {', '.join(PREDICTIONS)}")
     can = abilities(folder)
     if missing := [name for name in outputs if name not in can]:
         raise _refusal(folder, missing, can)
@@ -146,7 +145,7 @@ def _refusal(folder: ModelFolder, missing: list[str], can: frozenset[str]) -> Sp
     reasons = dict.fromkeys(_reason(folder, name) for name in missing)
     return SpecError(
         f"{folder.path} can't give {' and '.join(missing)}: {'; '.join(reasons)}. "
-        f"It can give {', '.join(name for name in OUTPUTS if name in can)}"
+        f"It can give {', '.join(name for name in PREDICTIONS if name in can and name not in EMBEDDINGS[1:])}"
     )
 
 

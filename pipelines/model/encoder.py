@@ -42,6 +42,10 @@ class PooledVectors:
         rows_b = torch.from_numpy(rows).to(self.vectors_nd.device, non_blocking=True)
         self.vectors_nd[rows_b] = normalize(vectors_bd, dim=-1) if self._spec.normalize else vectors_bd
 
+    def numpy(self) -> npt.NDArray[np.float32]:
+        """The vectors, float32[n, dim]."""
+        return np.asarray(self.vectors_nd.cpu().numpy())
+
 
 class Encoder:
     """A model's network, pooling and heads, on one device.
@@ -108,7 +112,7 @@ class Encoder:
         chunks = Chunks(values, offsets)
         pooled = self._pooled(len(chunks), left_out)
         failures, stats = self._loop.run(chunks, pooled, lambda: self._pooled(1, 0))
-        vectors = pooled.vectors_nd.cpu().numpy()
+        vectors = pooled.numpy()
         for row in np.flatnonzero(~np.isfinite(vectors).all(axis=1)).tolist():
             failures.setdefault(row, "the vector is not finite")
             vectors[row] = np.nan

@@ -19,9 +19,10 @@ from pipelines.errors import GateError
 from pipelines.model.device import Precision
 from pipelines.model.encoder import Encoded, Encoder
 from pipelines.model.folder import ModelFolder
-from pipelines.model.scorer import MaskScorer
+from pipelines.model.reader import Reader
 from pipelines.model.tokenizer import DocumentTokenizer
 from pipelines.model.tokens import TokenizedDocuments
+from pipelines.predict_spec import PredictSpec
 from pipelines.spec import DocumentSpec, EmbedSpec
 
 SENTENCE = "The harbour master counted nine ships at dawn and wrote each name into the long ledger. "
@@ -97,7 +98,12 @@ def tokenize_texts(tokenizer: DocumentTokenizer) -> TokenizedDocuments:
 
 def reference(folder: ModelFolder, spec: DocumentSpec) -> GateReference:
     """What the plain path gives for the frozen texts, under a resolved spec."""
-    plain: Gated = Encoder.plain(folder, spec) if isinstance(spec, EmbedSpec) else MaskScorer.plain(folder, spec)
+    plain: Gated | None = None
+    if isinstance(spec, EmbedSpec):
+        plain = Encoder.plain(folder, spec)
+    elif isinstance(spec, PredictSpec):
+        plain = Reader.plain(folder, spec)
+    assert plain is not None
     tokenizer = DocumentTokenizer(folder, spec)
     return GateReference(one_by_one(plain, tokenize_texts(tokenizer), tokenizer.prompt_length))
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field, replace
+from collections.abc import Iterator
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -11,13 +11,11 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from pipelines.model.device import Precision, pick_device, pick_lanes, pick_precision, pick_token_budget
-from pipelines.model.encoder import Encoded
-from pipelines.model.folder import ModelFolder
-from pipelines.model.loop import BatchLoop, Chunks, LoopStats, Rows
-from pipelines.model.masked_lm import load_masked_lm, token_log_probs, top_k
+from pipelines.model.at_masks import AtMasks, Masks
+from pipelines.model.loop import Chunks, LoopStats, Rows
+from pipelines.model.masked_lm import token_log_probs, top_k
+from pipelines.model.reader import Gleaning, Reader
 from pipelines.model.refusal import refusals
-from pipelines.spec import DocumentSpec
 from pipelines.text.mask import MaskedCopies, MaskUnit, mask_copies, masked_values
 from pipelines.text.pack import gathered
 
@@ -45,77 +43,28 @@ class TokenScores:
 
 
 class MaskScorer:
-    """A masked language model on one device. ``spec`` is resolved.
+    """Fillings and scores by a reader that has a masked-language-model head."""
 
-    SpecError where the folder does not load, or has no masked-language-model head.
-    """
-
-    def __init__(
-        self,
-        folder: ModelFolder,
-        spec: DocumentSpec,
-        *,
-        device: str = "auto",
-        num_threads: int | str = "auto",
-        token_budget: int | str = "auto",
-        path: str = "auto",
-        attention: str = "auto",
-    ) -> None:
-        self._folder, self._spec, self._attention = folder, spec, attention
-        self._device = pick_device(device)
-        self.device = self._device.type
-        self.precision: Precision = pick_precision(spec.precision, self._device)
-        self._model = load_masked_lm(
-            folder, spec, device=self._device, precision=self.precision, path=path, attention=attention
-        )
-        self.path = self._model.network.path
-        self.compiled = False
-        self._loop = BatchLoop(
-            self._model.network, self._device, lanes=pick_lanes(num_threads, self._device),
-            token_budget=pick_token_budget(token_budget, self._device), max_positions=folder.max_positions,
-        )  # fmt: skip
-
-    @classmethod
-    def plain(cls, folder: ModelFolder, spec: DocumentSpec) -> MaskScorer:
-        """The path that all others are held against: float32, eager attention, on the CPU."""
-        return cls(folder, replace(spec, precision="float32"), device="cpu", path="padded", attention="eager")
-
-    def variant(self, *, precision: Precision | None = None, compile: bool | None = None) -> MaskScorer:
-        """The same scorer in another precision; it is never compiled."""
-        spec = replace(self._spec, precision=precision or self.precision)
-        budget = self._loop.token_budget
-        return MaskScorer(
-            self._folder, spec, device=self.device, token_budget=budget, path=self.path, attention=self._attention
-        )
-
-    def encode(self, values: npt.NDArray[np.int32], offsets: npt.NDArray[np.int64], prompt_length: int = 0) -> Encoded:
-        """Logits at one token of each chunk, the middle one, less their mean: what the gate compares."""
-        chunks = Chunks(values, offsets)
-        logits = np.full((len(chunks), self._model.head.vocab_size), np.nan, np.float32)
-
-        def take(masks: Rows, hidden_md: Tensor) -> None:
-            found = self._model.head(hidden_md)
-            logits[masks] = (found - found.mean(dim=-1, keepdim=True)).cpu().numpy()
-
-        middle = _Masks(np.arange(len(chunks) + 1), chunks.lengths // 2)
-        failures, stats = self._run(chunks, middle, take)
-        return Encoded(logits, failures, stats)
+    def __init__(self, reader: Reader) -> None:
+        self._reader = reader
 
     def fill(self, chunks: Chunks, mask_id: int, k: int) -> Fillings:
         """The k likeliest tokens at each mask of the chunks, in their order, each told by all that is not masked."""
-        places = np.flatnonzero(chunks.values == mask_id)
-        owners = np.searchsorted(chunks.offsets, places, side="right") - 1
-        mask_offsets = np.concatenate([[0], np.cumsum(np.bincount(owners, minlength=len(chunks)))])
-        ids = np.full((len(places), k), -1, np.int64)
-        log_probs = np.full((len(places), k), np.nan, np.float32)
+        gleaning, found = self.fillings(chunks, mask_id, k)
+        failures, stats = self._reader.read(chunks, [gleaning])
+        return Fillings(found.ids, found.log_probs, failures, stats)
 
-        def take(masks: Rows, hidden_md: Tensor) -> None:
-            found = top_k(self._model.head, hidden_md, k)
-            log_probs[masks], ids[masks] = (tensor.cpu().numpy() for tensor in found)
+    def fillings(self, chunks: Chunks, mask_id: int, k: int) -> tuple[Gleaning, Fillings]:
+        """What ``fill`` takes from a pass, and where it puts it. Chunks without a mask are not needed."""
+        masks = Masks.of_id(chunks, mask_id)
+        ids = np.full((len(masks), k), -1, np.int64)
+        log_probs = np.full((len(masks), k), np.nan, np.float32)
 
-        at = _Masks(mask_offsets, places - chunks.offsets[owners])
-        failures, stats = self._run(chunks, at, take)
-        return Fillings(ids, log_probs, failures, stats)
+        def take(numbers: Rows, hidden_md: Tensor) -> None:
+            found = top_k(self._reader.mask_head, hidden_md, k)
+            log_probs[numbers], ids[numbers] = (tensor.cpu().numpy() for tensor in found)
+
+        return self._gleaning(masks, AtMasks(masks, take)), Fillings(ids, log_probs)
 
     def score(
         self,
@@ -129,11 +78,11 @@ class MaskScorer:
         """Log-probability of each scorable token of the chunks when it is masked: see ``pipelines.text.mask``."""
         log_probs = np.full(len(chunks.values), np.nan, np.float32)
         # A token that the vocabulary lacks would be hidden by its own mask, and then asked for.
-        failures = refusals(chunks.values, chunks.offsets, self._model.network.vocab_size, self._folder.max_positions)
+        failures = refusals(chunks.values, chunks.offsets, self._reader.vocab_size, self._reader.folder.max_positions)
         scorable = scorable & ~np.repeat(np.isin(np.arange(len(chunks)), list(failures)), chunks.lengths)
-        total = LoopStats(token_budget=self._loop.token_budget)
+        total = LoopStats()
         for rows in _groups(chunks, scorable):
-            part = _taken(chunks, rows)
+            part = chunks.take(rows)
             places = gathered(chunks.offsets[rows], chunks.lengths[rows])
             copies = mask_copies(scorable[places], words[places], part.offsets, unit, stride)
             scores, failed, stats = self._score(part, copies, mask_id)
@@ -154,55 +103,23 @@ class MaskScorer:
         def take(masks: Rows, hidden_md: Tensor) -> None:
             wanted = copies.scored[masks]
             masks, hidden_md = masks[wanted], hidden_md[torch.from_numpy(wanted)]
-            found = token_log_probs(self._model.head, hidden_md, targets[torch.from_numpy(masks)].to(hidden_md.device))
+            found = token_log_probs(
+                self._reader.mask_head, hidden_md, targets[torch.from_numpy(masks)].to(hidden_md.device)
+            )
             log_probs[homes[masks]] = found.cpu().numpy()
 
-        copied = Chunks(*masked_values(chunks.values, chunks.offsets, copies, mask_id))
-        failed, stats = self._run(copied, _Masks(copies.mask_offsets, copies.positions), take)
+        starts = None if chunks.segment_b_start is None else chunks.segment_b_start[copies.chunk]
+        copied = Chunks(*masked_values(chunks.values, chunks.offsets, copies, mask_id), starts)
+        masks = Masks(copies.mask_offsets, copies.positions)
+        failed, stats = self._reader.read(copied, [self._gleaning(masks, AtMasks(masks, take))])
         return log_probs, {int(copies.chunk[copy]): reason for copy, reason in failed.items()}, stats
 
-    def _run(
-        self, chunks: Chunks, masks: _Masks, take: Callable[[Rows, Tensor], None]
-    ) -> tuple[dict[int, str], LoopStats]:
-        """Give ``take`` the vectors at the masks of each batch. Chunks without a mask are not run."""
-        rows = np.flatnonzero(np.diff(masks.offsets))
-        harvest = _AtMasks(masks.of(rows), take)
-        probe = _AtMasks(_Masks(np.array([0, 1]), np.array([1])), lambda _, hidden_md: self._probe(hidden_md))
-        failures, stats = self._loop.run(_taken(chunks, rows), harvest, lambda: probe)
-        return {int(rows[row]): reason for row, reason in failures.items()}, stats
+    def _gleaning(self, masks: Masks, harvest: AtMasks) -> Gleaning:
+        return Gleaning(rows=np.flatnonzero(masks.counts), harvest=harvest, probe=self._probe)
 
-    def _probe(self, hidden_md: Tensor) -> None:
-        top_k(self._model.head, hidden_md, 1)
-
-
-@dataclass(frozen=True)
-class _Masks:
-    """Places of masks in their chunks, of chunk i those of ``offsets[i]:offsets[i + 1]``, and the masks' numbers."""
-
-    offsets: Rows
-    positions: Rows
-    numbers: Rows | None = None
-
-    def of(self, rows: Rows) -> _Masks:
-        """The masks of these chunks, by their old numbers."""
-        counts = np.diff(self.offsets)[rows]
-        numbers = gathered(self.offsets[rows], counts)
-        return _Masks(np.concatenate([[0], np.cumsum(counts)]), self.positions[numbers], numbers)
-
-
-class _AtMasks:
-    """A ``pipelines.model.loop.Harvest`` of the vectors at masks alone, so that nothing else meets the vocabulary."""
-
-    def __init__(self, masks: _Masks, take: Callable[[Rows, Tensor], None]) -> None:
-        self._masks, self._take = masks, take
-
-    def __call__(self, rows: Rows, hidden_td: Tensor, lengths_b: Tensor) -> None:
-        lengths = lengths_b.cpu().numpy()
-        here = self._masks.of(rows)
-        starts = np.repeat(np.cumsum(lengths) - lengths, np.diff(here.offsets))
-        places = torch.from_numpy(starts + here.positions).to(hidden_td.device)
-        numbers = here.numbers if self._masks.numbers is None else self._masks.numbers[here.numbers]
-        self._take(numbers, hidden_td[places])  # type: ignore[arg-type]
+    def _probe(self) -> AtMasks:
+        one = Masks(np.array([0, 1]), np.array([1]))
+        return AtMasks(one, lambda _, hidden_md: top_k(self._reader.mask_head, hidden_md, 1))
 
 
 def _groups(chunks: Chunks, scorable: npt.NDArray[np.bool_]) -> Iterator[Rows]:
@@ -212,10 +129,3 @@ def _groups(chunks: Chunks, scorable: npt.NDArray[np.bool_]) -> Iterator[Rows]:
     order = np.argsort(-chunks.lengths, kind="stable")
     number = np.cumsum((copies * chunks.lengths)[order]) // GROUP_TOKENS
     yield from np.split(order, np.flatnonzero(np.diff(number)) + 1) if len(chunks) else []
-
-
-def _taken(chunks: Chunks, rows: Rows) -> Chunks:
-    """These chunks alone, in this order."""
-    lengths = chunks.lengths[rows]
-    values = chunks.values[gathered(chunks.offsets[rows], lengths)]
-    return Chunks(values, np.concatenate([[0], np.cumsum(lengths)]))

@@ -16,9 +16,11 @@ import numpy as np
 from tokenizers import Encoding
 
 from pipelines.errors import SpecError
+from pipelines.model.asked import Asked, asked_of
 from pipelines.model.folder import ModelFolder
 from pipelines.model.tokenizer_files import load_tokenizer, named_token
-from pipelines.model.tokens import Asked, Frame, Ids, TokenizedDocuments, common_prefix, cut, joined, word_numbers
+from pipelines.model.tokens import Frame, Ids, TokenizedDocuments, common_prefix, cut, joined, word_numbers
+from pipelines.predict_spec import PredictSpec
 from pipelines.spec import DocumentSpec, refuse
 from pipelines.text.pair import longest_first, second_windowed
 
@@ -52,7 +54,7 @@ class DocumentTokenizer:
 
     def __init__(self, folder: ModelFolder, spec: DocumentSpec) -> None:
         os.environ["TOKENIZERS_PARALLELISM"] = "false"  # one actor a core beats many threads in one
-        self._folder, self._spec = folder, spec
+        self._folder, self._spec, self._asked = folder, spec, asked_of(spec, folder)
         self._tokenizer = load_tokenizer(folder, spec)
         self._template = self._special_tokens()
         self._lone = np.array([folder.pad_token_id], np.int32)  # stands for a text that has no token at all
@@ -93,6 +95,18 @@ class DocumentTokenizer:
     def token(self, token_id: int) -> str:
         """The token of an id, as the vocabulary has it; "" for an id that it does not have."""
         return (self._tokenizer.id_to_token(token_id) if token_id >= 0 else None) or ""
+
+    def chunks(self, texts: Sequence[str], pairs: Sequence[str] = ()) -> TokenizedDocuments:
+        """Chunks of documents with all that the spec's outputs need of them. ``pairs`` are second texts.
+
+        A spec's question stands before each text, which is its context.
+        """
+        if isinstance(self._spec, PredictSpec) and self._spec.question:
+            texts, pairs = [self._spec.question] * len(texts), texts
+        asked = self._asked
+        return self.tokenize(
+            texts, pairs=pairs if asked.are_pairs else None, with_words=asked.words, with_chars=asked.chars
+        )
 
     def tokenize(
         self,

@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 from tokenizers import Encoding
 
+from pipelines.model.asked import Asked
 from pipelines.text.chunk import windows
 
 Ids = npt.NDArray[np.int32]
@@ -38,12 +39,15 @@ class TokenizedDocuments:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Asked:
-    """What is asked beside the token ids."""
+class SentencePairs:
+    """Neighbouring sentences of C documents, P pairs in all, of document i ``counts[i]``: T token ids, flat."""
 
-    words: bool = False
-    chars: bool = False
-    are_pairs: bool = False
+    values: npt.NDArray[np.int32]  # [T]
+    offsets: npt.NDArray[np.int64]  # [P + 1]
+    segment_b_start: npt.NDArray[np.int32]  # [P], place of the second sentence's first token
+    counts: npt.NDArray[np.int64]  # [C]
+    char_start: npt.NDArray[np.int64]  # [P], of the second sentence in its document
+    char_end: npt.NDArray[np.int64]  # [P]
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -19,7 +19,8 @@ from torch import Tensor
 from pipelines.errors import MantaError, SpecError
 from pipelines.model.folder import ModelFolder
 from pipelines.model.refusal import reason
-from pipelines.spec import DocumentSpec, PredictSpec
+from pipelines.predict_spec import PredictSpec
+from pipelines.spec import DocumentSpec
 
 LARGEST_ERROR = 1e-3
 """By which two ways to the same numbers may differ in float32."""
@@ -55,7 +56,7 @@ def check_user_class(folder: ModelFolder, spec: DocumentSpec) -> None:
 
     The spec is resolved. It takes the time and memory of loading the network, in float32 on the CPU.
     """
-    if isinstance(spec, PredictSpec):
+    if isinstance(spec, PredictSpec) and spec.needs_masks:
         _check_masked_lm(folder, spec)
     else:
         _check_vectors(folder, spec)

@@ -15,11 +15,12 @@ from pipelines.model.folder import read_folder, resolve
 from pipelines.model.inspection import Insides, Inspector
 from pipelines.model.tokenizer import DocumentTokenizer
 from pipelines.model.tokens import Ids, TokenizedDocuments
+from pipelines.predict_spec import PredictSpec
 from pipelines.run import insides as inside
 from pipelines.run import view as outside
 from pipelines.run.local import Predictor
 from pipelines.run.view import View
-from pipelines.spec import DocumentSpec, EncodePool, PredictSpec, Storage
+from pipelines.spec import DocumentSpec, EncodePool, Storage
 from pipelines.store.models import fetch, identify
 
 

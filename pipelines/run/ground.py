@@ -40,6 +40,8 @@ class Ground:
     output: Location
     agreed: OutputSpec
     columns: DocumentColumns
+    row_bytes: int
+    """Bytes of a row in a part, about."""
 
     @property
     def slicing(self) -> Slicing:
@@ -47,9 +49,9 @@ class Ground:
         return self.agreed.slicing
 
     @property
-    def row_bytes(self) -> int:
-        """Bytes of a row in a part."""
-        return self.recipe.spec.output_bytes + ROW_BYTES
+    def slice_bytes(self) -> int:
+        """Most bytes of a slice on its way: its text, or what is made of it."""
+        return self.slicing.max_bytes + min(self.slicing.max_output_bytes, self.slicing.max_rows * self.row_bytes)
 
 
 def survey(order: Order, recipe: Recipe[Any]) -> Ground:
@@ -61,18 +63,19 @@ def survey(order: Order, recipe: Recipe[Any]) -> Ground:
     output = locate(expand(order.output, fingerprint(recipe.spec, recipe.model.hash)), order.storage)
     _apart(order, shards, output)
     output.check_output()
+    row_bytes = recipe.spec.output_bytes(recipe.folder().hidden_size) + ROW_BYTES
     theirs = read_spec(output)
     columns = DocumentColumns.from_facts(theirs.columns) if theirs else _first_columns(order, recipe.spec, shards)
     ours = OutputSpec.of(
         recipe.spec,
         recipe.model,
-        _slicing(order.slicing, recipe.spec),
+        _slicing(order.slicing, recipe.spec, row_bytes),
         columns.facts(),
     )
     agreed = claim(output, ours)
     return Ground(
         order=order, recipe=recipe, shards=tuple(shards), output=output, agreed=agreed,
-        columns=DocumentColumns.from_facts(agreed.columns),
+        columns=DocumentColumns.from_facts(agreed.columns), row_bytes=row_bytes,
     )  # fmt: skip
 
 
@@ -136,10 +139,10 @@ def _columns_of(shard: Shard, footer: Footer | ShardError, spec: DocumentSpec) -
         raise ShardError(f"{shard.name} {error}") from error
 
 
-def _slicing(slicing: Slicing, spec: DocumentSpec) -> Slicing:
+def _slicing(slicing: Slicing, spec: DocumentSpec, row_bytes: int) -> Slicing:
     """The slicing, with smaller slices where chunks overlap so much that a part would be too large."""
     if spec.overlong != "chunk":
         return slicing
     step_tokens = max(1, int(spec.max_seqlen) - 2 - spec.stride)
-    vectors = max(1, slicing.max_output_bytes // (spec.output_bytes + ROW_BYTES))
+    vectors = max(1, slicing.max_output_bytes // row_bytes)
     return replace(slicing, max_bytes=min(slicing.max_bytes, vectors * step_tokens * BYTES_A_TOKEN))

@@ -9,16 +9,18 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from pipelines.errors import MantaError
+from pipelines.errors import MantaError, SpecError
 from pipelines.model.abilities import require
 from pipelines.model.encoder import Encoder as ChunkEncoder
 from pipelines.model.folder import query_prompt, read_folder, resolve
-from pipelines.model.loop import Chunks
+from pipelines.model.inputs import Inputs
 from pipelines.model.predictor import Predictor as ChunkPredictor
-from pipelines.model.scorer import MaskScorer
+from pipelines.model.reader import Reader
 from pipelines.model.tokenizer import DocumentTokenizer
-from pipelines.spec import EmbedSpec, EncodePool, PredictSpec, Storage
+from pipelines.predict_spec import PredictSpec
+from pipelines.spec import EmbedSpec, EncodePool, Storage
 from pipelines.stages.answers import columns_of
+from pipelines.stages.sentences import sentence_pairs
 from pipelines.store.models import fetch, identify
 
 
@@ -67,7 +69,7 @@ class Encoder:
 
 
 class Predictor:
-    """What a masked language model says of texts, as ``python -m jobs.predict`` makes it; without the gate.
+    """What a model says of texts, as ``python -m jobs.predict`` makes it; without the gate.
 
     >>> Predictor(PredictSpec(model="bert-base-uncased")).predict(["The president of the United [MASK]."])
     """
@@ -78,27 +80,31 @@ class Predictor:
         require(folder, spec.outputs)
         self.spec = resolve(spec, folder)
         self._tokenizer = DocumentTokenizer(folder, self.spec)
-        scorer = MaskScorer(
+        reader = Reader(
             folder, self.spec, device=pool.device, num_threads=pool.num_threads, token_budget=pool.token_budget
         )
-        self._predictor = ChunkPredictor(scorer, self._tokenizer, self.spec)
+        self._predictor = ChunkPredictor(reader, self._tokenizer, self.spec)
 
-    def predict(self, texts: Sequence[str]) -> list[dict[str, Any]]:
+    def predict(self, texts: Sequence[str], pairs: Sequence[str] = ()) -> list[dict[str, Any]]:
         """Of each chunk its tokens and the spec's outputs, as the columns of a part have them.
 
-        MantaError where a text cannot be processed.
+        ``pairs`` are second texts, where the spec has a text_pair. MantaError where a text cannot be processed.
         """
-        tokens = self._tokenizer.tokenize(texts, with_words=self.spec.needs_words)
-        chunks = Chunks(tokens.values, tokens.offsets)
-        columns: dict[str, list[Any]] = {"tokens": self._spelled(chunks)}
-        for output in self.spec.outputs:
-            found = self._predictor.predict(output, chunks, tokens.words)
-            if found.failures:
-                row, reason = next(iter(found.failures.items()))
-                raise MantaError(f"text {tokens.document[row]} cannot be processed: {reason}")
-            columns |= {name: column.to_pylist() for name, column in columns_of(found, chunks, self.spec).items()}
+        spec = self.spec
+        if spec.pairs and len(pairs) != len(texts):
+            raise SpecError(f"{len(texts)} texts came with {len(pairs)} second ones: give one to each")
+        tokens = self._tokenizer.chunks(texts, pairs)
+        sentences = sentence_pairs(texts, spec.language, self._tokenizer) if spec.asks_for_sentences else None
+        inputs = Inputs.of(tokens, sentences)
+        predictions = self._predictor.predict(inputs)
+        if predictions.failures:
+            row, reason = next(iter(predictions.failures.items()))
+            raise MantaError(f"text {tokens.document[row]} cannot be processed: {reason}")
+        columns: dict[str, list[Any]] = {"tokens": self._spelled(inputs)}
+        for output, found in predictions.found.items():
+            columns |= {name: column.to_pylist() for name, column in columns_of(output, found, inputs, spec).items()}
         return [dict(zip(columns, values, strict=True)) for values in zip(*columns.values(), strict=True)]
 
-    def _spelled(self, chunks: Chunks) -> list[list[str]]:
-        spelled = [self._tokenizer.token(token) for token in chunks.values.tolist()]
-        return [spelled[start:stop] for start, stop in pairwise(chunks.offsets.tolist())]
+    def _spelled(self, inputs: Inputs) -> list[list[str]]:
+        spelled = [self._tokenizer.token(token) for token in inputs.values.tolist()]
+        return [spelled[start:stop] for start, stop in pairwise(inputs.offsets.tolist())]

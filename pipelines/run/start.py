@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from typing import Any
 
 from pipelines.run.cluster import cluster_resources
-from pipelines.run.ground import Ground
 from pipelines.run.placement import Placement, place
 from pipelines.run.reach import require_shared
 from pipelines.run.sizing import ModelSize
@@ -66,16 +65,10 @@ def pools_for(run: Run, cpu: TokenizePool, gpu: EncodePool) -> Pools:
     resources = cluster_resources()
     ground = run.ground
     size = ModelSize(num_parameters=num_parameters(ground.recipe.folder().config))
-    placement = place(resources, cpu, gpu, size, num_slices=run.plan.num_slices, slice_bytes=_slice_bytes(ground))
+    placement = place(resources, cpu, gpu, size, num_slices=run.plan.num_slices, slice_bytes=ground.slice_bytes)
     require_shared(output=ground.output.path if ground.output.is_local else "", inputs=_local_inputs(run))
     set_streaming(placement, resources)
     return Pools(placement=placement)
-
-
-def _slice_bytes(ground: Ground) -> int:
-    """Most bytes of a slice on its way: its text, or its vectors."""
-    slicing = ground.slicing
-    return slicing.max_bytes + min(slicing.max_output_bytes, slicing.max_rows * ground.row_bytes)
 
 
 def _local_inputs(run: Run) -> list[str]:

@@ -170,7 +170,7 @@ class Run:
     def metadata(self) -> dict[str, str]:
         """What each part's footer, and the manifest's, says of how it was made."""
         spec, model = self.ground.recipe.spec, self.ground.recipe.model
-        told: dict[str, Any] = {name: getattr(spec, name) for name in spec.told}
+        told: dict[str, Any] = {name: getattr(spec, name) for name in spec.told if name not in spec.idle}
         told |= {"model": model.reference, "model_hash": model.hash, "fingerprint": self.ground.agreed.fingerprint}
         told |= {"source": self.ground.order.documents}
         quantized = footer_of(self.calibrated) if self.calibrated else {}

@@ -1,25 +1,38 @@
-"""A masked language model's predictions as Arrow columns, a value a chunk."""
+"""Predictions as Arrow columns, a value a chunk."""
 
 from __future__ import annotations
+
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from pipelines.model.loop import Chunks
-from pipelines.model.predictor import Filled, Perplexities
-from pipelines.schema import FILLING, PSEUDO_PERPLEXITY
-from pipelines.spec import PredictSpec
+from pipelines.model.found import Filled, Followed, FollowedSentences, Perplexities, TokenEmbeddings, Vectors
+from pipelines.model.inputs import Inputs
+from pipelines.predict_spec import PredictSpec
+from pipelines.schema import FILLING, NEXT_SENTENCE, PSEUDO_PERPLEXITY, token_embeddings_type, vectors_to_arrow
 
 TOO_SHORT = "fewer than two tokens to score"
 
 
-def columns_of(found: Filled | Perplexities, chunks: Chunks, spec: PredictSpec) -> dict[str, pa.Array]:
-    """The columns of an output, by their names."""
-    if isinstance(found, Filled):
-        return {"fill_mask": fillings_column(found), "filled": filled_column(found)}
-    scores = {"token_log_probs": scores_column(found, chunks.offsets)} if spec.token_log_probs else {}
-    return {"pseudo_perplexity": perplexity_column(found), **scores}
+def columns_of(output: str, found: Any, inputs: Inputs, spec: PredictSpec) -> dict[str, pa.Array]:
+    """The columns of an output, by their names (``output_columns``), a value a chunk."""
+    match found:
+        case Filled():
+            return {"fill_mask": fillings_column(found), "filled": filled_column(found)}
+        case Perplexities():
+            scores = {"token_log_probs": scores_column(found, inputs.offsets)} if spec.token_log_probs else {}
+            return {"pseudo_perplexity": perplexity_column(found), **scores}
+        case Vectors():
+            return {output: vectors_to_arrow(found.vectors, pa.float32())}
+        case TokenEmbeddings():
+            return {output: token_embeddings_column(found, inputs.offsets)}
+        case Followed():
+            return {output: pa.array(found.probabilities, pa.float32())}
+        case FollowedSentences():
+            return {"next_sentences": sentences_column(found)}
+    raise TypeError(f"{output} has no column for {type(found).__name__}")
 
 
 def fillings_column(filled: Filled) -> pa.Array:
@@ -59,6 +72,30 @@ def scores_column(found: Perplexities, offsets: npt.NDArray[np.int64]) -> pa.Arr
     """list<float32>: of each chunk the log-probability of each token, null where it is not scored."""
     scores = pa.array(found.token_log_probs, pa.float32(), mask=np.isnan(found.token_log_probs))
     return pa.ListArray.from_arrays(pa.array(offsets, pa.int32()), scores)
+
+
+def token_embeddings_column(found: TokenEmbeddings, offsets: npt.NDArray[np.int64]) -> pa.Array:
+    """``token_embeddings_type`` of each chunk."""
+    kind = token_embeddings_type(found.vectors.shape[1])
+    ends = pa.array(offsets, pa.int32())
+    outside = found.chars[:, 0] < 0
+    places = [pa.array(found.chars[:, side], pa.int32(), mask=outside) for side in (0, 1)]
+    lists = [
+        pa.ListArray.from_arrays(ends, values) for values in (vectors_to_arrow(found.vectors, pa.float16()), *places)
+    ]
+    return pa.StructArray.from_arrays(lists, fields=list(kind))
+
+
+def sentences_column(found: FollowedSentences) -> pa.Array:
+    """list<NEXT_SENTENCE>: of each document's sentences but the first; empty where there is but one."""
+    pairs = found.pairs
+    values = [
+        pa.array(pairs.char_start, pa.int64()),
+        pa.array(pairs.char_end, pa.int64()),
+        pa.array(found.probabilities, pa.float32()),
+    ]
+    sentences = pa.StructArray.from_arrays(values, fields=list(NEXT_SENTENCE))
+    return pa.ListArray.from_arrays(_offsets(pairs.counts), sentences)
 
 
 def _lists(values: pa.Array, count: int, length: int) -> pa.Array:

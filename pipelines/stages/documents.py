@@ -20,8 +20,8 @@ from pipelines.stages.slicewise import ROW
 from pipelines.store.columns import is_text, no_utf8
 from pipelines.store.shards import Shard
 
-TEXT = "_text"
-"""Column of the text to be tokenized. It does not reach the parts."""
+TEXT, TEXT_PAIR = "_text", "_text_pair"
+"""Columns of the text to be tokenized, and of a second one that stands behind it. They do not reach the parts."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,12 +34,14 @@ class DocumentColumns:
     id_name: str
     id_type: pa.DataType
     passthrough: dict[str, pa.DataType] = field(default_factory=dict)
+    pairs: tuple[str, ...] = ()
+    """Columns of a second text; () where there is none."""
 
     @property
     def wanted(self) -> list[str]:
         """The columns to read, each once."""
         ids = [self.id] if self.id else []
-        return list(dict.fromkeys([*self.texts, *ids, *self.passthrough]))
+        return list(dict.fromkeys([*self.texts, *self.pairs, *ids, *self.passthrough]))
 
     @property
     def carried(self) -> list[str]:
@@ -51,6 +53,7 @@ class DocumentColumns:
         schema = pa.schema([(self.id_name, self.id_type), *self.passthrough.items()])
         return {
             "texts": list(self.texts),
+            **({"pairs": list(self.pairs)} if self.pairs else {}),
             "separator": self.separator,
             "id": self.id,
             "id_name": self.id_name,
@@ -64,6 +67,7 @@ class DocumentColumns:
         schema = pa.ipc.read_schema(pa.py_buffer(base64.b64decode(facts["arrow_schema"])))
         return cls(
             texts=tuple(facts["texts"]),
+            pairs=tuple(facts.get("pairs", ())),
             separator=facts["separator"],
             id=facts["id"],
             id_name=facts["id_name"],
@@ -81,6 +85,7 @@ def columns_for(spec: DocumentSpec, schema: pa.Schema) -> DocumentColumns:
         )
     columns = DocumentColumns(
         texts=tuple(spec.texts),
+        pairs=tuple(spec.pairs),
         separator=spec.separator,
         id=spec.id if present else "",
         id_name=spec.id,
@@ -104,7 +109,7 @@ def check_shard(schema: pa.Schema, columns: DocumentColumns) -> None:
     for name in columns.wanted:
         if name not in schema.names:
             raise ShardError(f"has no column {name!r} (its columns: {', '.join(schema.names)})")
-    for name in columns.texts:
+    for name in (*columns.texts, *columns.pairs):
         if not is_text(kind := _plain(schema.field(name).type)) and not pa.types.is_null(kind):
             raise ShardError(f"column {name!r} is {schema.field(name).type}: text must be string or large_string")
     if columns.id and not _is_id(kind := _plain(schema.field(columns.id).type)) and not pa.types.is_null(kind):
@@ -119,10 +124,13 @@ def documents_of(
     ids = _ids(table, rows, shard, columns)
     texts = joined(table, columns.texts, columns.separator)
     passed = {name: _cast(table[name], kind, name) for name, kind in columns.passthrough.items()}
-    documents = pa.table({ROW: rows, columns.id_name: ids, TEXT: texts, **passed})
+    pairs = {TEXT_PAIR: joined(table, columns.pairs, columns.separator)} if columns.pairs else {}
+    documents = pa.table({ROW: rows, columns.id_name: ids, TEXT: texts, **pairs, **passed})
     faults = {"the id is null": pc.is_null(ids), "the id is not valid UTF-8": pa.array(no_utf8(ids))}
     faults |= {f"column {name!r} is not valid UTF-8": pa.array(no_utf8(column)) for name, column in passed.items()}
     faults |= {"the text is null": pc.is_null(texts)}  # one that is no UTF-8 is left to the tokenizer
+    if pairs:
+        faults["the second text is null"] = pc.is_null(pairs[TEXT_PAIR])
     letters: list[DeadLetter] = []
     sound = pa.array(np.ones(table.num_rows, bool))
     for reason, mask in faults.items():

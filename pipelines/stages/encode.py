@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from pipelines.model.encoder import Encoder
     from pipelines.model.gate import GateReference
     from pipelines.model.loop import LoopStats
-    from pipelines.model.scorer import MaskScorer
+    from pipelines.model.reader import Reader
 
 
 def encode(
@@ -129,7 +129,7 @@ class ChunkEncoder:
         return vectors_to_arrow(numbers, pa.from_numpy_dtype(numbers.dtype))
 
 
-def facts_of(encoder: Encoder | MaskScorer) -> dict[str, str]:
+def facts_of(encoder: Encoder | Reader) -> dict[str, str]:
     """What runs, for the parts' footers and the report."""
     import torch
 

@@ -1,4 +1,4 @@
-"""predict: chunks of token ids -> what a masked language model says of them, on the GPU pool.
+"""predict: chunks of token ids -> what a model says of them, on the GPU pool.
 
 torch is imported by the actors alone, as in ``pipelines.stages.encode``.
 """
@@ -6,21 +6,26 @@ torch is imported by the actors alone, as in ``pipelines.stages.encode``.
 from __future__ import annotations
 
 import time
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 import ray
 from ray.data import Dataset
 
+from pipelines.predict_spec import PredictSpec
 from pipelines.schema import CHUNK_FIELDS, flat
-from pipelines.spec import EncodePool, PredictSpec, refuse
+from pipelines.spec import EncodePool, refuse
 from pipelines.stages.actors import ActorPool, on_slices
 from pipelines.stages.attempts import Attempts
 from pipelines.stages.documents import DocumentColumns
 from pipelines.stages.encode import encoder_settings, facts_of, reference_of, stats_of
 from pipelines.stages.recipe import Recipe
+from pipelines.stages.sentences import pairs_from_arrow
 from pipelines.stages.slicewise import ROW, Outcome, slicewise, without
-from pipelines.stages.tokenize import INPUT_IDS, WORD_IDS
+from pipelines.stages.tokenize import CHARS, INPUT_IDS, SEGMENT_B_START, SENTENCES, WORD_IDS, WORKING
+
+if TYPE_CHECKING:
+    from pipelines.model.inputs import Inputs
 
 
 def predict(
@@ -46,11 +51,12 @@ def predictor_settings(gpu: EncodePool, pool: ActorPool, num_threads: int) -> di
 
 def output_columns(spec: PredictSpec) -> list[str]:
     """Names of the columns that the spec's outputs make, in order."""
-    columns = {
+    several = {
         "fill_mask": ["fill_mask", "filled"],
         "pseudo_perplexity": ["pseudo_perplexity", *(["token_log_probs"] if spec.token_log_probs else [])],
+        "next_sentence": ["next_sentences" if spec.asks_for_sentences else "next_sentence"],
     }
-    return [name for output in spec.outputs for name in columns[output]]
+    return [name for output in spec.outputs for name in several.get(output, [output])]
 
 
 def part_columns(columns: DocumentColumns, spec: PredictSpec) -> list[str]:
@@ -71,15 +77,15 @@ class ChunkPredictor:
     ) -> None:
         from pipelines.model.gate import check
         from pipelines.model.predictor import Predictor
-        from pipelines.model.scorer import MaskScorer
+        from pipelines.model.reader import Reader
         from pipelines.model.tokenizer import DocumentTokenizer
 
         folder, self._spec = recipe.folder(), recipe.spec
         tokenizer = DocumentTokenizer(folder, recipe.spec)
-        scorer = MaskScorer(folder, recipe.spec, **(settings or {}))
-        check(scorer, tokenizer, ray.get(gate) if gate else reference_of(recipe))
-        self._predictor = Predictor(scorer, tokenizer, recipe.spec)
-        self._facts = facts_of(scorer)
+        reader = Reader(folder, recipe.spec, **(settings or {}))
+        check(reader, tokenizer, ray.get(gate) if gate else reference_of(recipe))
+        self._predictor = Predictor(reader, tokenizer, recipe.spec)
+        self._facts = facts_of(reader)
         self._attempts = attempts
         self._idle_since = time.perf_counter()
 
@@ -92,21 +98,37 @@ class ChunkPredictor:
             self._idle_since = time.perf_counter()
 
     def _predict(self, table: pa.Table) -> Outcome:
-        from pipelines.model.loop import Chunks, LoopStats
         from pipelines.stages.answers import columns_of
 
-        chunks = Chunks(*flat(table[INPUT_IDS]))
-        words = flat(table[WORD_IDS])[0] if WORD_IDS in table.column_names else None
-        failures: dict[int, str] = {}
-        total = LoopStats()
+        inputs = inputs_of(table)
+        predictions = self._predictor.predict(inputs)
         rows = table[ROW].to_numpy()
-        table = table.drop_columns([name for name in (INPUT_IDS, WORD_IDS) if name in table.column_names])
-        for output in self._spec.outputs:
-            found = self._predictor.predict(output, chunks, words)
-            failures |= {int(rows[chunk]): reason for chunk, reason in found.failures.items()}
-            total = total.plus(found.stats)
-            for name, column in columns_of(found, chunks, self._spec).items():
+        failures = {int(rows[chunk]): reason for chunk, reason in predictions.failures.items()}
+        table = table.drop_columns([name for name in WORKING if name in table.column_names])
+        for output, found in predictions.found.items():
+            for name, column in columns_of(output, found, inputs, self._spec).items():
                 table = table.append_column(name, column)
         return Outcome(
-            table=without(table, list(failures)), failures=failures, stats=stats_of(total), facts=self._facts
+            table=without(table, list(failures)),
+            failures=failures,
+            stats=stats_of(predictions.stats),
+            facts=self._facts,
         )
+
+
+def inputs_of(table: pa.Table) -> Inputs:
+    """What a predictor reads, from the columns that the tokenizers made."""
+    from pipelines.model.inputs import Inputs
+
+    values, offsets = flat(table[INPUT_IDS])
+    ragged = {name: flat(table[name])[0] for name in (WORD_IDS, CHARS) if name in table.column_names}
+    starts = table[SEGMENT_B_START].to_numpy() if SEGMENT_B_START in table.column_names else None
+    chars = ragged.get(CHARS)
+    return Inputs(
+        values=values,
+        offsets=offsets,
+        segment_b_start=starts,
+        words=ragged.get(WORD_IDS),
+        chars=None if chars is None else chars.reshape(-1, 2),
+        sentences=pairs_from_arrow(table[SENTENCES]) if SENTENCES in table.column_names else None,
+    )

@@ -7,7 +7,9 @@ from typing import Generic
 
 from pipelines.model.abilities import require
 from pipelines.model.folder import ModelFolder, Spec, read_folder, resolve
-from pipelines.spec import PredictSpec, Storage
+from pipelines.model.variants import vector_specs
+from pipelines.predict_spec import PredictSpec
+from pipelines.spec import Storage
 from pipelines.store.models import ModelReference, fetch, identify
 
 
@@ -27,9 +29,11 @@ class Recipe(Generic[Spec]):
         """
         model = identify(spec.model, storage, trust_remote_code=spec.trust_remote_code)
         folder = read_folder(fetch(model, storage))
-        if isinstance(spec, PredictSpec):
-            require(folder, spec.outputs)
-        return cls(model=model, spec=resolve(spec, folder), storage=storage)
+        resolved = resolve(spec, folder)
+        if isinstance(resolved, PredictSpec):
+            require(folder, resolved.outputs)
+            vector_specs(resolved, folder)
+        return cls(model=model, spec=resolved, storage=storage)
 
     def folder(self) -> ModelFolder:
         """The model's folder on this node, fetched if it is not here."""

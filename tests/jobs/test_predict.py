@@ -12,8 +12,9 @@ import pytest
 
 from jobs import entry
 from jobs.predict import predict
+from pipelines.predict_spec import PredictSpec
 from pipelines.run.local import Predictor
-from pipelines.spec import EncodePool, PredictSpec, Slicing, TokenizePool
+from pipelines.spec import EncodePool, Slicing, TokenizePool
 from tests.model.conftest import save
 from tests.tiny import listing, own_data_context, rows, write_shard
 

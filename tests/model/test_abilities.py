@@ -8,7 +8,6 @@ from safetensors.torch import save_file
 
 from pipelines.errors import SpecError
 from pipelines.model.abilities import (
-    OUTPUTS,
     abilities,
     classifier_kind,
     known_classifier_kind,
@@ -16,9 +15,10 @@ from pipelines.model.abilities import (
     require,
 )
 from pipelines.model.folder import ModelFolder, read_folder
+from pipelines.predict_spec import EMBEDDINGS, PREDICTIONS
 from pipelines.store.models import package_folder
 
-PLAIN = {"embedding", "token_embeddings"}
+PLAIN = {*EMBEDDINGS, "token_embeddings"}
 MASKED = PLAIN | {"fill_mask", "pseudo_perplexity"}
 BERT_HEAD = ("cls.predictions.transform.dense.weight",)
 
@@ -154,5 +154,5 @@ def test_minilm_names_what_to_choose_instead(minilm: ModelFolder) -> None:
 
 
 def test_outputs_that_nobody_knows(minilm: ModelFolder) -> None:
-    with pytest.raises(SpecError, match=f"no output 'fillmask': choose among {', '.join(OUTPUTS)}"):
+    with pytest.raises(SpecError, match=f"no output 'fillmask': choose among {', '.join(PREDICTIONS)}"):
         require(minilm, ["fillmask"])

@@ -11,9 +11,9 @@ from pipelines.errors import GateError
 from pipelines.model.encoder import Encoder
 from pipelines.model.folder import ModelFolder, read_folder, resolve
 from pipelines.model.gate import GateReference, check, edition, reference
-from pipelines.model.scorer import MaskScorer
+from pipelines.model.reader import Reader
 from pipelines.model.tokenizer import DocumentTokenizer
-from pipelines.spec import PredictSpec
+from pipelines.predict_spec import PredictSpec
 from tests.model.conftest import spec_for
 
 
@@ -42,7 +42,9 @@ def test_wrong_cu_seqlens_are_refused_as_packing(
     encoder = Encoder(minilm, spec_for(minilm), path="packed")
     run = encoder._network.packed
 
-    def one_long_chunk(ids: torch.Tensor, positions: torch.Tensor, cu: torch.Tensor, longest: int) -> torch.Tensor:
+    def one_long_chunk(
+        ids: torch.Tensor, positions: torch.Tensor, cu: torch.Tensor, longest: int, types: None
+    ) -> torch.Tensor:
         return run(ids, positions, cu[[0, -1]], len(ids))
 
     monkeypatch.setattr(encoder._network, "packed", one_long_chunk)
@@ -56,7 +58,7 @@ def test_a_mask_that_is_forgotten_is_refused_as_padding(
     encoder = Encoder(minilm, spec_for(minilm), path="padded")
     run = encoder._network.padded
 
-    def unmasked(ids: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+    def unmasked(ids: torch.Tensor, mask: torch.Tensor, types: None) -> torch.Tensor:
         return run(ids, torch.ones_like(mask))[mask.bool().flatten()]
 
     monkeypatch.setattr(encoder._network, "padded", unmasked)
@@ -125,10 +127,10 @@ def test_masked_language_models_pass_by_their_logits(
     spec = resolve(PredictSpec(model="m", precision=precision), folder)  # type: ignore[arg-type]
     tokenizer = DocumentTokenizer(folder, spec)
     truth = reference(folder, spec)
-    scorer = MaskScorer(folder, spec)
-    assert check(scorer, tokenizer, truth) > 0.995
+    reader = Reader(folder, spec)
+    assert check(reader, tokenizer, truth) > 0.995
     assert truth.vectors.shape == (8, folder.config["vocab_size"])
-    head: Any = scorer._model.head
+    head: Any = reader.mask_head
     head.norm.weight.data[::2] *= -1
     with pytest.raises(GateError, match=f"{culprit} makes vectors"):
-        check(scorer, tokenizer, truth)
+        check(reader, tokenizer, truth)

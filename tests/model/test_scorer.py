@@ -14,10 +14,11 @@ import torch
 from pipelines.model import scorer
 from pipelines.model.folder import ModelFolder, read_folder, resolve
 from pipelines.model.loop import Chunks
+from pipelines.model.reader import Reader
 from pipelines.model.scorer import MaskScorer
 from pipelines.model.tokenizer import DocumentTokenizer
 from pipelines.model.tokens import TokenizedDocuments
-from pipelines.spec import PredictSpec
+from pipelines.predict_spec import PredictSpec
 
 MASK = 4
 TEXTS = ["the [MASK] of the [MASK]", "stone bread wind night", "", "[MASK]", "a king, a [MASK] and gold", "the"]
@@ -61,7 +62,7 @@ def scorable(tokens: TokenizedDocuments) -> np.ndarray:
 @pytest.mark.parametrize("path", ["padded", "packed"])
 def test_fillings_are_the_likeliest_tokens(folder: ModelFolder, plain: Callable[..., torch.Tensor], path: str) -> None:
     chunks = chunks_of(tokenized(folder))
-    found = MaskScorer(folder, spec_for(folder), token_budget=12, path=path).fill(chunks, MASK, 3)
+    found = MaskScorer(Reader(folder, spec_for(folder), token_budget=12, path=path)).fill(chunks, MASK, 3)
     expected = []
     for start, stop in pairwise(chunks.offsets.tolist()):
         ids = chunks.values[start:stop].tolist()
@@ -95,7 +96,7 @@ def test_scores_are_those_of_a_copy_a_token(
     tokens = tokenized(folder)
     words = np.array([min(word, 2) for word in tokens.words])  # so that some words have several tokens
     words[tokens.values == MASK] = -2  # a mask that stands in the text parts words
-    found = MaskScorer(folder, spec_for(folder), token_budget=25, path=path).score(
+    found = MaskScorer(Reader(folder, spec_for(folder), token_budget=25, path=path)).score(
         chunks_of(tokens), scorable(tokens), words, MASK, unit
     )
     expected = []
@@ -107,7 +108,9 @@ def test_scores_are_those_of_a_copy_a_token(
 
 def test_a_stride_masks_several_at_once(folder: ModelFolder, plain: Callable[..., torch.Tensor]) -> None:
     tokens = DocumentTokenizer(folder, spec_for(folder)).tokenize(["stone bread wind night"])
-    found = MaskScorer(folder, spec_for(folder)).score(chunks_of(tokens), scorable(tokens), np.zeros(6), MASK, stride=2)
+    found = MaskScorer(Reader(folder, spec_for(folder))).score(
+        chunks_of(tokens), scorable(tokens), np.zeros(6), MASK, stride=2
+    )
     cls, a, b, c, d, sep = tokens.values.tolist()
     odd, even = plain([cls, MASK, b, MASK, d, sep]), plain([cls, a, MASK, c, MASK, sep])
     expected = [odd[1, a], even[2, b], odd[3, c], even[4, d]]
@@ -119,12 +122,12 @@ def test_a_chunk_that_fails_has_no_scores_and_the_others_have(folder: ModelFolde
     spec = spec_for(folder)
     values = np.array([2, 7, 8, 3, 2, 10**6, 8, 3, 2, 7, 8, 3], np.int32)
     chunks = Chunks(values, np.array([0, 4, 8, 12]))
-    found = MaskScorer(folder, spec).score(chunks, values > MASK, np.arange(12), MASK)
+    found = MaskScorer(Reader(folder, spec)).score(chunks, values > MASK, np.arange(12), MASK)
     assert found.failures == {1: f"a token id is outside the model's vocabulary of {folder.config['vocab_size']}"}
     assert np.isfinite(found.log_probs).tolist() == [False, True, True, False, *[False] * 4, False, True, True, False]
     np.testing.assert_array_equal(found.log_probs[:4], found.log_probs[8:])
     values[[2, 6, 10]] = MASK
-    fillings = MaskScorer(folder, spec).fill(chunks, MASK, 2)
+    fillings = MaskScorer(Reader(folder, spec)).fill(chunks, MASK, 2)
     assert set(fillings.failures) == {1}
     assert (fillings.ids[1] == -1).all()
     np.testing.assert_array_equal(fillings.ids[0], fillings.ids[2])
@@ -132,7 +135,7 @@ def test_a_chunk_that_fails_has_no_scores_and_the_others_have(folder: ModelFolde
 
 def test_nothing_to_do(folder: ModelFolder) -> None:
     empty = Chunks(np.zeros(0, np.int32), np.zeros(1, np.int64))
-    model = MaskScorer(folder, spec_for(folder))
+    model = MaskScorer(Reader(folder, spec_for(folder)))
     assert model.fill(empty, MASK, 2).ids.shape == (0, 2)
     assert model.score(empty, np.zeros(0, bool), np.zeros(0), MASK).log_probs.shape == (0,)
     alone = Chunks(np.array([2, 3], np.int32), np.array([0, 2]))

@@ -9,9 +9,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from pipelines.errors import SpecError
-from pipelines.model.folder import ModelFolder, read_folder
+from pipelines.model.folder import ModelFolder, read_folder, resolve
 from pipelines.model.tokenizer import DocumentTokenizer
 from pipelines.model.tokens import TokenizedDocuments
+from pipelines.predict_spec import PredictSpec
 from tests.model.conftest import spec_for
 
 
@@ -221,3 +222,17 @@ def test_words_of_a_pair_go_on_in_the_second_text(minilm: ModelFolder) -> None:
 def test_a_pair_without_room_is_refused(minilm: ModelFolder) -> None:
     with pytest.raises(SpecError, match="special tokens and two texts take 5 at least"):
         DocumentTokenizer(minilm, spec_for(minilm, max_seqlen=4)).tokenize(["one"], pairs=["two"])
+
+
+def test_what_the_outputs_of_a_spec_need(minilm: ModelFolder) -> None:
+    def chunks(*texts: list[str], **fields: Any) -> TokenizedDocuments:
+        spec = resolve(PredictSpec(model="m", **fields), minilm)
+        return DocumentTokenizer(minilm, spec).chunks(*texts)
+
+    plain = chunks(["one two"])
+    assert (plain.words, plain.chars, plain.segment_b_start) == (None, None, None)
+    assert chunks(["one two"], mask_every=2).words is not None
+    assert chunks(["one two"], outputs=["token_embeddings"]).chars is not None
+    pair = chunks(["one"], ["two"], outputs=["next_sentence"], text_pair="b")
+    asked = chunks(["two"], outputs=["classify"], question="one")  # the document is the question's context
+    assert rows(pair) == rows(asked) == [[101, 2028, 102, 2048, 102]]

@@ -7,7 +7,8 @@ from tokenizers import Encoding, Tokenizer
 from tokenizers.models import WordLevel
 from tokenizers.pre_tokenizers import Whitespace
 
-from pipelines.model.tokens import Asked, Frame, common_prefix, cut, joined, word_numbers
+from pipelines.model.asked import Asked
+from pipelines.model.tokens import Frame, common_prefix, cut, joined, word_numbers
 
 EVERYTHING = Asked(words=True, chars=True)
 LONE = np.array([0], np.int32)

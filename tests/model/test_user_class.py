@@ -17,10 +17,11 @@ from pipelines.model.encoder import Encoder
 from pipelines.model.folder import read_folder, resolve
 from pipelines.model.gate import check, reference
 from pipelines.model.hugging_face import load_module
-from pipelines.model.scorer import MaskScorer
+from pipelines.model.reader import Reader
 from pipelines.model.tokenizer import DocumentTokenizer
 from pipelines.model.user_class import check_user_class, user_class
-from pipelines.spec import EmbedSpec, PredictSpec
+from pipelines.predict_spec import PredictSpec
+from pipelines.spec import EmbedSpec
 from tests.model.conftest import TEXTS, spec_for
 
 CLASSES = '''
@@ -174,9 +175,9 @@ def test_a_class_with_a_mask_head_fills_masks(classes: str, make_folder: Callabl
     with torch.inference_mode():
         logits = whole(input_ids=ids).logits[0, 2].numpy()
     values, offsets = ids[0].numpy().astype(np.int32), np.array([0, 4])
-    found = MaskScorer(folder, spec).encode(values, offsets).vectors[0]  # of the middle token
+    found = Reader(folder, spec).encode(values, offsets).vectors[0]  # of the middle token
     np.testing.assert_allclose(found, logits - logits.mean(), atol=1e-4)
-    plain = MaskScorer(folder, replace(spec, model_class="")).encode(values, offsets).vectors[0]
+    plain = Reader(folder, replace(spec, model_class="")).encode(values, offsets).vectors[0]
     assert np.abs(found - plain).max() > 0.05
 
 
@@ -205,7 +206,7 @@ def test_it_passes_the_gate_against_itself_alone(
     tokenizer = DocumentTokenizer(folder, bag)
     assert check(Encoder(folder, bag), tokenizer, reference(folder, bag)) > 0.99
     filler = replace(masked(folder, f"{classes}.Filler"), precision=precision)
-    assert check(MaskScorer(folder, filler), tokenizer, reference(folder, filler)) > 0.99
+    assert check(Reader(folder, filler), tokenizer, reference(folder, filler)) > 0.99
 
 
 def test_its_batches_are_padded(classes: str, make_folder: Callable[..., Path]) -> None:

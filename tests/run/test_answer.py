@@ -10,10 +10,11 @@ import numpy as np
 import pytest
 
 from pipelines.errors import SpecError
+from pipelines.predict_spec import PredictSpec
 from pipelines.run.answer import answer, inspect
 from pipelines.run.local import Predictor
 from pipelines.run.view import View
-from pipelines.spec import EncodePool, PredictSpec, Storage
+from pipelines.spec import EncodePool, Storage
 from tests.model.conftest import save
 
 TEXT = "the [MASK] of bread and wind and stone"

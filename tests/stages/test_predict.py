@@ -9,11 +9,21 @@ import pyarrow as pa
 import pytest
 
 from pipelines.errors import SpecError
+from pipelines.predict_spec import PredictSpec
 from pipelines.run.local import Predictor
-from pipelines.schema import FILLING, PSEUDO_PERPLEXITY, SliceHeader, fold, ragged, unfold
-from pipelines.spec import EncodePool, PredictSpec
+from pipelines.schema import (
+    FILLING,
+    NEXT_SENTENCE,
+    PSEUDO_PERPLEXITY,
+    SliceHeader,
+    fold,
+    ragged,
+    token_embeddings_type,
+    unfold,
+)
+from pipelines.spec import EncodePool
 from pipelines.stages.actors import ActorPool
-from pipelines.stages.documents import TEXT, DocumentColumns
+from pipelines.stages.documents import TEXT, TEXT_PAIR, DocumentColumns
 from pipelines.stages.predict import ChunkPredictor, part_columns, predictor_settings
 from pipelines.stages.recipe import Recipe
 from pipelines.stages.slicewise import ROW
@@ -26,7 +36,7 @@ ON_CPU = {"device": "cpu", "num_threads": 1}
 
 @pytest.fixture(scope="module")
 def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return save(tmp_path_factory.mktemp("masked"), "Bert", kind="ForMaskedLM")
+    return save(tmp_path_factory.mktemp("masked"), "Bert", kind="ForPreTraining")
 
 
 def spec_of(model: Path, **fields: object) -> PredictSpec:
@@ -40,9 +50,16 @@ def slice_of(texts: list[str]) -> pa.Table:
 
 
 @pytest.mark.parametrize(
-    "fields", [{}, {"mask_every": 2, "mask_unit": "word_l2r", "token_log_probs": True}, {"outputs": ["fill_mask"]}],
+    "fields",
+    [
+        {},
+        {"mask_every": 2, "mask_unit": "word_l2r", "token_log_probs": True},
+        {"outputs": ["fill_mask"]},
+        {"outputs": ["embedding", "fill_mask", "token_embeddings", "embedding_cls"]},
+        {"outputs": ["next_sentence", "embedding"]},
+    ],
     ids=str,
-)  # fmt: skip
+)
 def test_a_slice_of_chunks_becomes_a_slice_of_predictions(model: Path, fields: dict[str, object]) -> None:
     spec = spec_of(model, **fields)
     recipe = Recipe.of(spec)
@@ -54,7 +71,11 @@ def test_a_slice_of_chunks_becomes_a_slice_of_predictions(model: Path, fields: d
     for row, one in zip(found, expected, strict=True):
         assert len(one.pop("tokens")) == row["num_tokens"]
         assert {name: row[name] for name in one} == one
-    assert rows["fill_mask"].type == pa.list_(FILLING)
+    types = {
+        "fill_mask": pa.list_(FILLING), "embedding": pa.list_(pa.float32(), 32),
+        "token_embeddings": token_embeddings_type(32), "next_sentences": pa.list_(NEXT_SENTENCE),
+    }  # fmt: skip
+    assert all(rows[name].type == kind for name, kind in types.items() if name in rows.column_names)
     if "pseudo_perplexity" in recipe.spec.outputs:
         assert rows["pseudo_perplexity"].type == PSEUDO_PERPLEXITY
         short = [row["pseudo_perplexity"]["reason"] is not None for row in found]
@@ -62,6 +83,50 @@ def test_a_slice_of_chunks_becomes_a_slice_of_predictions(model: Path, fields: d
     assert header.facts["precision"] == "float32"
     assert header.stats["encode_tokens"] > 0
     assert header.dead_letters == ()
+
+
+SENTENCES = ["The king spoke. War came! Then peace?", "stone"]
+
+
+@pytest.mark.parametrize(
+    "fields", [{"text_pair": "b"}, {"text_pair": ["b", "c"], "overlong": "chunk", "max_seqlen": 9}]
+)
+def test_pairs_of_columns(model: Path, fields: dict[str, object]) -> None:
+    spec = spec_of(model, outputs=["next_sentence", "embedding"], **fields)
+    recipe = Recipe.of(spec)
+    texts = {"text": ["a king", "bread of stone"], "b": ["war and peace", "a ship in the night"], "c": ["gold", None]}
+    seconds = texts["b"] if fields["text_pair"] == "b" else ["war and peace\n\ngold", "a ship in the night"]
+    rows = ChunkPredictor(recipe, ON_CPU)(ChunkTokenizer(recipe)(pa.table({"id": [1, 2], **texts})))
+    expected = Predictor(spec).predict([str(text) for text in texts["text"]], [str(text) for text in seconds])
+    assert rows["next_sentence"].to_pylist() == [one["next_sentence"] for one in expected]
+    assert rows["embedding"].to_pylist() == [one["embedding"] for one in expected]
+    assert not {"input_ids", "segment_b_start"} & set(rows.column_names)
+    if spec.overlong == "chunk":
+        assert rows["chunk_index"].to_pylist() == [0, 0, 1]
+
+
+def test_a_second_text_that_is_null_is_a_dead_letter(model: Path) -> None:
+    recipe = Recipe.of(spec_of(model, outputs=["next_sentence"], text_pair="b"))
+    header = SliceHeader(shard="a", shard_id="b", first_row=0, num_documents=3)
+    table = pa.table({ROW: range(3), "id": range(3), TEXT: ["a", None, "the king"], TEXT_PAIR: ["b", "c", None]})
+    chunks, head = unfold(ChunkTokenizer(recipe)(fold(table, header)))
+    assert [(letter.row, letter.reason) for letter in head.dead_letters] == [
+        (1, "the text is null"), (2, "the second text is null"),
+    ]  # fmt: skip
+    assert chunks[ROW].to_pylist() == [0]
+
+
+def test_sentences_of_a_document(model: Path) -> None:
+    recipe = Recipe.of(spec_of(model, outputs=["next_sentence"]))
+    rows, _ = unfold(ChunkPredictor(recipe, ON_CPU)(ChunkTokenizer(recipe)(slice_of(SENTENCES))))
+    pair = Predictor(spec_of(model, outputs=["next_sentence"], text_pair="b"))
+    expected = pair.predict(["The king spoke.", "War came!"], ["War came!", "Then peace?"])
+    found = rows["next_sentences"].to_pylist()
+    assert [(one["char_start"], one["char_end"]) for one in found[0]] == [(16, 25), (26, 37)]
+    assert [one["probability"] for one in found[0]] == pytest.approx(
+        [one["next_sentence"] for one in expected], abs=1e-6
+    )
+    assert found[1] == []
 
 
 def test_a_chunk_that_fails_takes_its_document_along(model: Path) -> None:

@@ -8,8 +8,9 @@ import pyarrow as pa
 import pytest
 
 from pipelines.errors import SpecError
+from pipelines.predict_spec import PredictSpec
 from pipelines.schema import SliceHeader, flat, fold, unfold
-from pipelines.spec import EmbedSpec, PredictSpec
+from pipelines.spec import EmbedSpec
 from pipelines.stages.attempts import Attempts
 from pipelines.stages.documents import TEXT
 from pipelines.stages.recipe import Recipe
