@@ -54,7 +54,7 @@ def predict(
         storage: How s3:// is reached.
         ray: Which Ray the job runs on.
     """
-    if text:
+    if text or view.inspect:
         from pipelines.run.answer import answer  # torch, which only the actors need otherwise
 
         return answer(spec, text, view, gpu, storage)

@@ -56,6 +56,7 @@ LIGHT = {
     "pipelines.model.folder": {"numpy", "torch", "transformers", "tokenizers"},
     "pipelines.model.abilities": {"numpy", "torch", "transformers", "tokenizers"},
     "pipelines.model.labels": {"numpy", "torch", "transformers", "tokenizers"},
+    "pipelines.run.answer": {"ray"},
     "pipelines.run.local": {"ray"},
     "pipelines.run.plan": {"torch", "transformers"},
     "pipelines.stages.tokenize": {"torch", "transformers"},

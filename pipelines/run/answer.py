@@ -20,12 +20,14 @@ from pipelines.run import insides as inside
 from pipelines.run import view as outside
 from pipelines.run.local import Predictor
 from pipelines.run.view import View
-from pipelines.spec import DocumentSpec, EncodePool, Storage
+from pipelines.spec import DocumentSpec, EncodePool, Storage, refuse
 from pipelines.store.models import fetch, identify
 
 
 def answer(spec: PredictSpec, text: str, view: View, pool: EncodePool, storage: Storage) -> int:
     """Print what a model says of a text, chunk by chunk, as ``view`` says. The exit code, 0."""
+    if not text:
+        refuse(view, "inspect", "name the text to look at by --text; over a corpus nothing is looked at")
     answers = Predictor(spec, pool, storage).predict([text])
     found = inspect(spec, text, view.inspect, pool, storage) if view.inspect else []
     if view.format == "json" or (view.format == "auto" and not sys.stdout.isatty()):

@@ -63,6 +63,11 @@ def test_the_second_text_of_a_pair_has_a_type_of_its_own(spec: PredictSpec) -> N
     assert same.tolist() == [True] * 4 + [False] * 3  # [CLS] the ship [SEP] | a king [SEP]
 
 
+def test_there_must_be_a_text_to_look_at(spec: PredictSpec) -> None:
+    with pytest.raises(SpecError, match="name the text to look at by --text"):
+        answer(spec, "", View(inspect=["attentions"]), EncodePool(), Storage())
+
+
 def test_a_look_at_what_is_not_there_is_refused(tiny_model: Path) -> None:
     with pytest.raises(SpecError, match="choose among hidden_states, pooler_output, attentions"):
         inspect(PredictSpec(model=str(tiny_model)), "the king", ["logits"])
