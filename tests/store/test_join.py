@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from itertools import pairwise
+from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import pytest
@@ -10,10 +13,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipelines.errors import SpecError
+from pipelines.spec import EmbedSpec, Slicing
 from pipelines.store.committed import CommittedPart
 from pipelines.store.join import JoinedOutputs, stretches
-from pipelines.store.location import Location
+from pipelines.store.location import Location, locate
 from tests.store.test_committed import chunks, vectors, write_output
+from tests.tiny import embed_in_turn, rows, sentence, write_shard
 
 
 def scores(rows: range) -> dict[str, list[object]]:
@@ -113,6 +118,30 @@ def test_other_chunks_are_refused(output: Location) -> None:
     write_output(other, lambda rows: chunks(rows) | {"char_end": [8] * len(chunks(rows)["row"])}, max_rows=4)
     with pytest.raises(SpecError, match="cut documents into different chunks"):
         joined(one, other)
+
+
+def test_outputs_of_real_runs_join(tiny_model: Path, tmp_path: Path) -> None:
+    texts = [None if number == 4 else sentence(number, 4 + number) for number in range(11)]
+    write_shard(tmp_path / "corpus/a.parquet", 11, text=texts)
+    write_shard(tmp_path / "corpus/b.parquet", 3, first=50)
+    spec = EmbedSpec(model=str(tiny_model), precision="float32", passthrough=["year"])
+    cut = replace(spec, overlong="chunk", max_seqlen=8, prompt="")
+    embed_in_turn(spec, tmp_path / "corpus", tmp_path / "whole", slicing=Slicing(max_rows=4))
+    embed_in_turn(cut, tmp_path / "corpus", tmp_path / "cut", slicing=Slicing(max_rows=3))
+    tables, join = joined(locate(str(tmp_path / "cut")), locate(str(tmp_path / "whole")))
+    whole = {row["id"]: row for row in rows(tmp_path / "whole")}
+    expected = [
+        row | {f"{name}_2": whole[row["id"]][name] for name in ("embedding", "num_tokens", "truncated")}
+        for row in rows(tmp_path / "cut")
+    ]
+    found = [row for table in tables for row in table.to_pylist()]
+    assert sorted(found, key=_place) == sorted(expected, key=_place)
+    assert (len(whole), join.num_rows, set(join.missing.values())) == (13, len(expected), {0})
+    assert len(expected) > 20
+
+
+def _place(row: dict[str, Any]) -> tuple[int, int]:
+    return row["id"], row["chunk_index"]
 
 
 def parts(*bounds: int) -> list[CommittedPart]:
