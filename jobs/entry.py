@@ -172,6 +172,7 @@ def start_ray(cluster: RayCluster = RayCluster()) -> None:
     if ray.is_initialized():
         return
     address = cluster.address or os.environ.get("RAY_ADDRESS", "")
+    _refuse_client(address)
     _refuse_silence(ray._private.services.find_bootstrap_address(None) or "" if address in ("", "auto") else address)
     # There is no public switch: what the raylet says of tasks that it retries would go to stdout, by a thread.
     ray._private.worker._worker_logs_enabled = False
@@ -188,12 +189,21 @@ def start_ray(cluster: RayCluster = RayCluster()) -> None:
         ) from error
 
 
+def _refuse_client(address: str) -> None:
+    """SpecError where the driver would be outside of the cluster: Ray Data does not work there."""
+    if address.startswith("ray://"):
+        raise SpecError(
+            f"the Ray at {address} can't be driven from outside by ray://: submit the job to it (ray job submit "
+            "--address http://HOST:8265 --working-dir . -- python -m jobs....), or run it on one of its nodes"
+        )
+
+
 def _refuse_silence(address: str) -> None:
     """SpecError where nobody listens at host:port. Ray itself would wait there for minutes without a word.
 
     What the last `ray start` on this machine has left behind is looked for too, where a Ray was lost and not stopped.
     """
-    host, _, port = address.removeprefix("ray://").rpartition(":")
+    host, _, port = address.rpartition(":")
     if not host or "/" in host or not port.isdigit():
         return
     try:

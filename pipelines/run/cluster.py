@@ -16,7 +16,6 @@ from typing import Any
 
 import psutil
 import ray
-import ray.util.client
 import yaml
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
@@ -164,18 +163,12 @@ def config_of_ray_cluster(resource: dict[str, Any]) -> dict[str, Any]:
 def _on_head(alive: list[dict[str, Any]], function: Callable[[str], dict[str, Any]]) -> dict[str, Any]:
     """Call the function with the cluster's address on the head node: here if this is it, else in a task there."""
     head = next((node["NodeID"] for node in alive if _is_head(node)), None)
-    if not is_ray_client():
-        context = ray.get_runtime_context()
-        if head in (None, context.get_node_id()):
-            return function(context.gcs_address)
+    context = ray.get_runtime_context()
+    if head in (None, context.get_node_id()):
+        return function(context.gcs_address)
     pinned = NodeAffinitySchedulingStrategy(node_id=head, soft=False)
     task = ray.remote(lambda: function(ray.get_runtime_context().gcs_address))
     return dict(ray.get(task.options(num_cpus=0, scheduling_strategy=pinned).remote()))
-
-
-def is_ray_client() -> bool:
-    """Whether the driver is outside the cluster, connected by ray://."""
-    return bool(ray.util.client.ray.is_connected())
 
 
 def _is_head(node: Mapping[str, Any]) -> bool:

@@ -16,6 +16,7 @@ from pipelines.spec import DocumentSpec, Slicing, Storage
 from pipelines.stages.documents import DocumentColumns, columns_for
 from pipelines.stages.recipe import Recipe
 from pipelines.store.location import Location, locate
+from pipelines.store.output import KEY as SPEC_KEY
 from pipelines.store.output import OutputSpec, claim, expand, read_spec
 from pipelines.store.parts import part_key
 from pipelines.store.shards import MAGIC, Footer, Shard, list_shards, read_footers
@@ -52,6 +53,22 @@ class Ground:
     def slice_bytes(self) -> int:
         """Most bytes of a slice on its way: its text, or what is made of it."""
         return self.slicing.max_bytes + min(self.slicing.max_output_bytes, self.slicing.max_rows * self.row_bytes)
+
+    @property
+    def local_inputs(self) -> list[str]:
+        """Paths of documents and model that are on a disk."""
+        documents, model = self.order.documents, self.recipe.model
+        named = [documents] if isinstance(documents, str) else list(documents)
+        if model.kind == "folder":
+            named.append(model.resolved)
+        places = [locate(name, self.order.storage) for name in named]
+        return [place.path for place in places if place.is_local]
+
+    @property
+    def local_files(self) -> list[str]:
+        """The same, and a file of the output, which is there from the survey on."""
+        there = self.output.join(SPEC_KEY)
+        return [*self.local_inputs, *([there.path] if there.is_local else [])]
 
 
 def survey(order: Order, recipe: Recipe[Any]) -> Ground:

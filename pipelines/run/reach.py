@@ -1,15 +1,17 @@
 """Whether all nodes see the same local folders. On a cluster a local path is good only if each node shows that it is.
 
 A file is named by what only the same file has: a probe just written by its content, a file that was there by its size
-and time of change. Nodes that the autoscaler has yet to add can't be asked: ask again when they are there.
+and time of change. Nodes that the autoscaler has yet to add are asked when they are there.
 """
 
 from __future__ import annotations
 
 import glob
 import hashlib
+import logging
 import os
 import secrets
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -20,7 +22,8 @@ from ray.exceptions import GetTimeoutError, RayError
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from pipelines.errors import SpecError, StoreError
-from pipelines.run.cluster import is_ray_client
+
+log = logging.getLogger(__name__)
 
 REMEDY = "put it where every node sees it, such as s3:// or a shared file system"
 
@@ -29,11 +32,11 @@ def require_shared(*, output: str = "", inputs: Sequence[str] = (), timeout_seco
     """Refuse local paths that are not the same on every node: SpecError names the path and the node.
 
     ``output`` is a local folder to be, "" where it is not local; ``inputs`` are local files, folders or globs that are
-    there (documents, model). Nothing is done on a cluster of one node with its driver on it. The driver needs to see
-    the paths too. A node that does not answer in time is a StoreError.
+    there (documents, model). Nothing is done on a cluster of one node, where the driver is then too, which needs to
+    see the paths as well. A node that does not answer in time is a StoreError.
     """
     nodes = [node for node in ray.nodes() if node["Alive"]]
-    if (len(nodes) == 1 and not is_ray_client()) or not (output or inputs):
+    if len(nodes) == 1 or not (output or inputs):
         return
     witnesses = {path: witness(path) for path in inputs}
     with probe(output) as written:
@@ -47,6 +50,34 @@ def require_shared(*, output: str = "", inputs: Sequence[str] = (), timeout_seco
             f"the local path {owners[file]} is not the same on every node: {', '.join(names)} "
             f"{'does' if len(names) == 1 else 'do'} not see what this process sees there; {REMEDY}"
         )
+
+
+class Newcomers:
+    """The nodes that come while a run is under way: each is asked what it sees of local files, once it is there."""
+
+    def __init__(self, inputs: Sequence[str], interval_seconds: float = 10.0) -> None:
+        self._inputs = inputs
+        self._interval_seconds = interval_seconds
+        self._known: set[str] = set()
+        self._next = time.monotonic()
+
+    def ask(self, *, now: bool = False) -> None:
+        """Ask, where there are others than before, and not again within the interval; SpecError as above.
+
+        A node that does not answer may be lost again: it is asked later, and ``now``, at the end, it is a StoreError.
+        """
+        if not self._inputs or not ray.is_initialized() or (time.monotonic() < self._next and not now):
+            return
+        there = {node["NodeID"] for node in ray.nodes() if node["Alive"]}
+        try:
+            if not there <= self._known:
+                require_shared(inputs=self._inputs)
+            self._known |= there
+        except StoreError as error:
+            if now:
+                raise
+            log.info("%s: it is asked later", error)
+        self._next = time.monotonic() + self._interval_seconds
 
 
 def blind_nodes(wanted: Mapping[str, str], answers: Mapping[str, Mapping[str, str]]) -> dict[str, list[str]]:

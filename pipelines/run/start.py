@@ -14,7 +14,6 @@ from pipelines.run.streaming import set_streaming
 from pipelines.run.trunk import Run
 from pipelines.spec import EncodePool, TokenizePool
 from pipelines.stages.actors import ActorPool
-from pipelines.store.location import locate
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -66,18 +65,9 @@ def pools_for(run: Run, cpu: TokenizePool, gpu: EncodePool) -> Pools:
     ground = run.ground
     size = ModelSize(num_parameters=num_parameters(ground.recipe.folder().config))
     placement = place(resources, cpu, gpu, size, num_slices=run.plan.num_slices, slice_bytes=ground.slice_bytes)
-    require_shared(output=ground.output.path if ground.output.is_local else "", inputs=_local_inputs(run))
+    require_shared(output=ground.output.path if ground.output.is_local else "", inputs=ground.local_inputs)
     set_streaming(placement, resources)
     return Pools(placement=placement)
-
-
-def _local_inputs(run: Run) -> list[str]:
-    documents, model = run.ground.order.documents, run.ground.recipe.model
-    named = [documents] if isinstance(documents, str) else list(documents)
-    if model.kind == "folder":
-        named.append(model.resolved)
-    places = [locate(name, run.ground.order.storage) for name in named]
-    return [place.path for place in places if place.is_local]
 
 
 def num_parameters(config: Mapping[str, Any]) -> int:

@@ -29,6 +29,7 @@ from pipelines.run.phases import Phases
 from pipelines.run.placement import Placement
 from pipelines.run.plan import Plan, make_plan
 from pipelines.run.progress import Progress
+from pipelines.run.reach import Newcomers
 from pipelines.run.report import Corpus, Report, make_report
 from pipelines.run.streaming import shown_while_waiting
 from pipelines.run.tally import Tally
@@ -179,8 +180,9 @@ class Run:
     def follow(self, receipts: Dataset, placement: Placement) -> None:
         """Take in the receipts as they come. Until the first, show what the run waits for.
 
-        StoreError where fewer documents came back than were planned.
+        StoreError where fewer documents came back than were planned, SpecError where a later node sees other files.
         """
+        newcomers = Newcomers(self.ground.local_files)
         self._placement = placement
         self.progress.expect(documents=self.plan.num_documents, slices=self.plan.num_slices)
         self._phases.enter("encode")
@@ -188,8 +190,10 @@ class Run:
         with shown_while_waiting(placement, self.progress.waiting, arrived):
             for batch in receipts.iter_batches(batch_size=None, batch_format="pyarrow"):
                 arrived.set()
+                newcomers.ask()
                 for row in range(batch.num_rows):
                     self._receive(batch.slice(row, 1))
+        newcomers.ask(now=True)
         if self.books.num_came_back < self.plan.num_documents:
             raise StoreError(
                 f"{self.plan.num_documents} documents went in and {self.books.num_came_back} came back: nothing was "

@@ -157,7 +157,7 @@ def test_a_ray_that_is_not_there_is_refused_in_one_line(tmp_path):
     (tmp_path / "ray/ray_current_cluster").write_text(f"127.0.0.1:{port}")
     asked = [
         ({"address": f"127.0.0.1:{port}"}, f"no Ray answers at 127.0.0.1:{port}"),
-        ({"address": f"ray://127.0.0.1:{port}"}, f"no Ray answers at ray://127.0.0.1:{port}"),
+        ({"address": f"ray://127.0.0.1:{port}"}, f"the Ray at ray://127.0.0.1:{port} can't be driven from outside"),
         ({"address": "nonsense"}, "the Ray at nonsense can't be joined (Invalid address format: nonsense): check"),
         ({"address": f"http://127.0.0.1:{port}"}, f"the Ray at http://127.0.0.1:{port} can't be joined (Invalid"),
         ({"num_cpus": -3}, "RayCluster.num_cpus is -3: write a number of at least 1"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pyarrow as pa
@@ -12,6 +13,7 @@ from pipelines.run.ground import Ground, survey, would_list
 from pipelines.run.order import Order
 from pipelines.spec import EmbedSpec, Slicing
 from pipelines.stages.recipe import Recipe
+from pipelines.store.location import locate
 from tests.tiny import listing, write_shard
 
 
@@ -148,3 +150,12 @@ def test_documents_in_the_output_are_refused(tmp_path: Path, spec: EmbedSpec) ->
 )
 def test_would_list(root: str, path: str, inside: bool) -> None:
     assert would_list(root, path) is inside
+
+
+def test_local_files_are_those_that_every_node_must_see(tmp_path: Path, spec: EmbedSpec) -> None:
+    write_shard(tmp_path / "corpus/a.parquet")
+    ground = stand(tmp_path, spec)
+    assert ground.local_inputs == [str(tmp_path / "corpus"), spec.model]
+    assert ground.local_files == [*ground.local_inputs, f"{ground.output.path}/_manta/spec.json"]
+    far = replace(ground, order=replace(ground.order, documents=["s3://b/x/", "s3://b/y/"]), output=locate("s3://b/z"))
+    assert far.local_files == far.local_inputs == [spec.model]

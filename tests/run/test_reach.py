@@ -17,7 +17,7 @@ DRIVER = """
 import json, subprocess, sys, time
 import ray
 from pipelines.errors import SpecError
-from pipelines.run.reach import require_shared
+from pipelines.run.reach import Newcomers, require_shared
 
 folder, private = sys.argv[1], sys.argv[2] == "private"
 ray.init(log_to_driver=False, logging_level="ERROR")
@@ -25,14 +25,17 @@ ray.init(log_to_driver=False, logging_level="ERROR")
 def alive():
     return [node for node in ray.nodes() if node["Alive"]]
 
-def verdict():
+def verdict(ask, **arguments):
     try:
-        require_shared(output=folder + "/out", inputs=[folder + "/corpus"])
+        ask(**arguments)
     except SpecError as error:
         return str(error)
     return "shared"
 
-said = {"nodes": len(alive()), "two": verdict()}
+named = {"output": folder + "/out", "inputs": [folder + "/corpus"]}
+newcomers, often = (Newcomers([folder + "/corpus"], interval_seconds=seconds) for seconds in (3600, 0))
+said = {"nodes": len(alive()), "two": verdict(require_shared, **named)}
+said["before"] = [verdict(newcomers.ask), verdict(often.ask)]
 if private:
     address = ray.get_runtime_context().gcs_address
     hide = f"mount -t tmpfs none {folder} && exec {sys.argv[3]} start --address={address} --num-cpus=1 --block"
@@ -42,7 +45,8 @@ if private:
         while len(alive()) < 3 and node.poll() is None:
             time.sleep(0.2)
         said["blind"] = next(n["NodeID"][:8] for n in alive() if n["NodeName"] == "private")
-        said["three"] = verdict()
+        said["three"] = verdict(require_shared, **named)
+        said["after"] = [verdict(newcomers.ask), verdict(newcomers.ask, now=True), verdict(often.ask)]
     finally:
         node.terminate()
         node.wait(30)
@@ -72,8 +76,10 @@ def test_on_several_nodes_a_path_is_good_only_if_all_see_it(two_nodes: TwoNodes,
     assert run.returncode == 0, run.stderr
     said = json.loads(run.stdout.splitlines()[-1])
     assert (said["nodes"], said["two"]) == (2, "shared")
+    assert said["before"] == ["shared", "shared"]
     assert not (tmp_path / "out").exists()
     if private:
+        assert said["after"] == ["shared", said["three"], said["three"]]  # but for one that asks every hour
         assert str(tmp_path) in said["three"]
         assert said["blind"] in said["three"]
         assert "s3://" in said["three"]
@@ -82,6 +88,12 @@ def test_on_several_nodes_a_path_is_good_only_if_all_see_it(two_nodes: TwoNodes,
 def test_one_node_needs_no_probe(ray_session: None, tmp_path: Path) -> None:
     require_shared(output=str(tmp_path / "out"), inputs=[str(tmp_path / "nothing")])
     assert list(tmp_path.iterdir()) == []
+
+
+def test_without_ray_nobody_comes(tmp_path: Path) -> None:
+    script = f"from pipelines.run.reach import Newcomers; import ray; Newcomers(['{tmp_path}/nothing']).ask(now=True)"
+    command = [sys.executable, "-c", script + "; assert not ray.is_initialized()"]
+    assert subprocess.run(command, cwd=ROOT, check=False).returncode == 0
 
 
 def test_nodes_that_see_otherwise_or_nothing_are_named() -> None:
