@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
 from itertools import zip_longest
 
 import numpy as np
@@ -24,12 +25,14 @@ from pipelines.spec import DocumentSpec, EncodePool, Storage, refuse
 from pipelines.store.models import fetch, identify
 
 
-def answer(spec: PredictSpec, text: str, view: View, pool: EncodePool, storage: Storage) -> int:
-    """Print what a model says of a text, chunk by chunk, as ``view`` says. The exit code, 0."""
+def answer(spec: PredictSpec, text: str, view: View, pool: EncodePool, storage: Storage, *, text_pair: str = "") -> int:
+    """Print what a model says of a text, or of a pair, chunk by chunk, as ``view`` says. The exit code, 0."""
     if not text:
         refuse(view, "inspect", "name the text to look at by --text; over a corpus nothing is looked at")
-    answers = Predictor(spec, pool, storage).predict([text])
-    found = inspect(spec, text, view.inspect, pool, storage) if view.inspect else []
+    if text_pair and not spec.is_paired:
+        spec = replace(spec, text_pair="text_pair")  # no column is read
+    answers = Predictor(spec, pool, storage).predict([text], [text_pair] if spec.pairs else [])
+    found = inspect(spec, text, view.inspect, pool, storage, text_pair=text_pair) if view.inspect else []
     if view.format == "json" or (view.format == "auto" and not sys.stdout.isatty()):
         for told, insides in zip_longest(answers, found):
             numbers = inside.facts(insides) if insides else {}
@@ -49,9 +52,12 @@ def inspect(
     names: Sequence[str],
     pool: EncodePool = EncodePool(),
     storage: Storage = Storage(),
-    text_pair: str | None = None,
+    *,
+    text_pair: str = "",
 ) -> list[Insides]:
-    """What the network computes of each chunk of a text, or of a pair of texts. SpecError where it has no such thing.
+    """What the network computes of each chunk of a text. SpecError where it has no such thing.
+
+    ``text_pair`` is the second text, where the spec has one.
 
     >>> inspect(PredictSpec(model="bert-base-uncased"), "A text.", ["attentions"])[0].attentions.shape
     (12, 12, 5, 5)
@@ -59,7 +65,7 @@ def inspect(
     model = identify(spec.model, storage, trust_remote_code=spec.trust_remote_code)
     folder = read_folder(fetch(model, storage))
     tokenizer = DocumentTokenizer(folder, resolve(spec, folder))
-    tokens = tokenizer.tokenize([text], pairs=None if text_pair is None else [text_pair])
+    tokens = tokenizer.chunks([text], [text_pair])
     inspector = Inspector(folder, spec, names, device=pick_device(pool.device).type)
     types = _types(tokens) if tokenizer.has_types else [None] * len(tokens.document)
     chunks = np.split(tokens.values, tokens.offsets[1:-1])

@@ -55,12 +55,23 @@ def test_tables_tell_both(
 
 def test_the_second_text_of_a_pair_has_a_type_of_its_own(spec: PredictSpec) -> None:
     short = replace(spec, max_seqlen=20)
+    paired = replace(short, text_pair="answer")
     (alone,) = inspect(short, "the ship [SEP] a king", ["hidden_states"])
-    (pair,) = inspect(short, "the ship", ["hidden_states"], text_pair="a king")
+    (pair,) = inspect(paired, "the ship", ["hidden_states"], text_pair="a king")
     assert alone.hidden_states is not None
     assert pair.hidden_states is not None
     same = np.isclose(alone.hidden_states[0], pair.hidden_states[0], atol=1e-5).all(-1)
     assert same.tolist() == [True] * 4 + [False] * 3  # [CLS] the ship [SEP] | a king [SEP]
+
+
+def test_a_pair_is_answered_without_a_column_named(spec: PredictSpec, capsys: pytest.CaptureFixture[str]) -> None:
+    asked = replace(spec, outputs=["next_sentence"], max_seqlen=20, overlong="truncate")
+    view = View(inspect=["pooler_output"])
+    assert answer(asked, "the ship", view, EncodePool(), Storage(), text_pair="a king") == 0
+    told = json.loads(capsys.readouterr().out)
+    assert told["tokens"] == ["[CLS]", "the", "ship", "[SEP]", "a", "king", "[SEP]"]
+    assert 0 < told["next_sentence"] < 1
+    assert told["pooler_output"]["shape"] == [32]
 
 
 def test_there_must_be_a_text_to_look_at(spec: PredictSpec) -> None:
