@@ -119,6 +119,49 @@ def token_embeddings_type(dim: int) -> pa.DataType:
     )
 
 
+CLASS = pa.struct(
+    [
+        pa.field("label", pa.string(), nullable=False),  # the likeliest
+        pa.field("probability", pa.float32(), nullable=False),
+        pa.field("probabilities", pa.list_(pa.float32()), nullable=False),  # of all labels in the model's order, sum 1
+    ]
+)
+"""classify of a ...ForSequenceClassification whose labels exclude each other."""
+
+CLASSES = pa.struct(
+    [
+        pa.field("labels", pa.list_(pa.string()), nullable=False),  # those of probability .5 or more
+        pa.field("probabilities", pa.list_(pa.float32()), nullable=False),  # of all labels in the model's order
+    ]
+)
+"""classify of a ...ForSequenceClassification whose labels do not exclude each other (multi_label_classification)."""
+
+VALUE = pa.struct([pa.field("value", pa.float32(), nullable=False)])
+"""classify of a ...ForSequenceClassification with one number: a regression, a cross-encoder's score."""
+
+VALUES = pa.struct([pa.field("values", pa.list_(pa.float32()), nullable=False)])
+"""classify of a regression with several numbers."""
+
+ENTITY = pa.struct(
+    [
+        pa.field("label", pa.string(), nullable=False),
+        pa.field("probability", pa.float32(), nullable=False),
+        pa.field("char_start", pa.int64(), nullable=False),  # in the text, in code points
+        pa.field("char_end", pa.int64(), nullable=False),
+    ]
+)
+"""One of the entities that classify lists of a ...ForTokenClassification."""
+
+ANSWER = pa.struct(
+    [
+        pa.field("char_start", pa.int64()),  # in the text that is asked, in code points; null where no answer fits
+        pa.field("char_end", pa.int64()),
+        pa.field("probability", pa.float32()),
+        pa.field("no_answer", pa.float32()),  # probability that the text holds none; null where the model has no [CLS]
+    ]
+)
+"""classify of a ...ForQuestionAnswering: the likeliest answer, also where no_answer is likelier."""
+
 CHUNK_FIELDS = [("chunk_index", pa.int32()), ("char_start", pa.int64()), ("char_end", pa.int64())]
 
 
