@@ -82,6 +82,15 @@ class Books:
         for name, value in zip(PARTS.names, values, strict=True):
             self._added[name].append(value)
 
+    def num_done(self, manifest: Manifest) -> int:
+        """Shards of today's corpus of which every row is in a part of the manifest; those without a row are."""
+        covered = {shard_id: 0 for shard_id, shard in self.shards.items() if not shard.set_aside}
+        parts = manifest.live_parts().group_by("shard_id").aggregate([("num_documents", "sum")])
+        for shard_id, num in zip(*(parts[name].to_pylist() for name in ("shard_id", "num_documents_sum")), strict=True):
+            if shard_id in covered:
+                covered[shard_id] = num
+        return sum(num == self.shards[shard_id].num_rows for shard_id, num in covered.items())
+
     def settle(self, manifest: Manifest, ledger: Ledger, leaving: Iterable[str], run: str) -> Manifest:
         """The manifest as it is after this run; ``leaving`` are shards that go, with all their parts.
 

@@ -77,6 +77,7 @@ class Progress(AbstractContextManager["Progress"]):
         self._done = dict.fromkeys(("documents", "tokens", "slices", "dead_letters"), 0)
         self._marks: deque[tuple[float, int, int]] = deque([(self._began, 0, 0)])
         self._live: Live | None = None
+        self._ended = False
 
     def __enter__(self) -> Progress:
         if self._mode == "live":
@@ -89,11 +90,16 @@ class Progress(AbstractContextManager["Progress"]):
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        self.end()
+
+    def end(self) -> None:
+        """Away with the live display, or the last line of a log, before the results are shown. Once is enough."""
         if self._live is not None:
             self._live.stop()
             self._live = None
-        if self._mode in ("log", "json") and self._done["slices"]:
+        if self._mode in ("log", "json") and self._done["slices"] and not self._ended:
             self._write(last=True)
+        self._ended = True
 
     def expect(self, *, documents: int, slices: int | None = None) -> None:
         """The run's totals, once they are known; of slices how many there are at least."""

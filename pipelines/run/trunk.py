@@ -225,7 +225,10 @@ class Run:
             )
 
     def finish(self) -> Report:
-        """Commit what is done, delete what left, and give the report. Where nothing changed, nothing is written."""
+        """Commit what is done, delete what left, end the display, and give the report.
+
+        Where nothing changed, nothing is written.
+        """
         ledger, books = self.ledger, self.books
         drop = self.ground.order.removed == "drop"
         leaving = [*ledger.changed, *(ledger.vanished if drop else ())]
@@ -235,6 +238,7 @@ class Run:
             settled = books.settle(self._manifest, ledger, leaving, self.id)
             self._manifest = commit(self.output, settled, self._lease, self.metadata)
         self._sweep()
+        self.progress.end()
         report = self._report()
         if changed:
             self.output.put(f"_manta/runs/{self.id}.json", report.to_json().encode())
@@ -266,15 +270,6 @@ class Run:
             calibrated=self.calibrated,
         )
 
-    def _covered(self) -> dict[str, int]:
-        """Documents in parts, by shard of today's corpus; shards without a row have them all."""
-        covered = {shard_id: 0 for shard_id, shard in self.books.shards.items() if not shard.set_aside}
-        parts = self._manifest.live_parts().group_by("shard_id").aggregate([("num_documents", "sum")])
-        for shard_id, num in zip(*(parts[name].to_pylist() for name in ("shard_id", "num_documents_sum")), strict=True):
-            if shard_id in covered:
-                covered[shard_id] = num
-        return covered
-
     @property
     def _exit_code(self) -> int:
         too_many = self.tally.num_dead_letters > self.ground.order.max_dead_letters * self.tally.num_documents
@@ -287,7 +282,7 @@ class Run:
         kept = sum(part.shard_id in vanished for part in self._live.values())
         return Corpus(
             shards=len(self.ground.shards),
-            done=sum(num == self.books.shards[shard_id].num_rows for shard_id, num in self._covered().items()),
+            done=books.num_done(self._manifest),
             set_aside={books.shards[shard_id].name: reason for shard_id, reason in books.new_set_aside.items()},
             set_aside_before=len(self.plan.set_aside.keys() - books.new_set_aside.keys()),
             changed=len(ledger.changed),

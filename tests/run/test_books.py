@@ -35,6 +35,7 @@ def test_receipts_become_rows_of_the_manifest() -> None:
     books.receive(header(A, 5, dead_letters=letters), receipt(A, 5, num_rows=3))
     assert books.num_added == 2
     manifest = books.settle(Manifest(), NOTHING, [], "run-1")
+    assert books.num_done(manifest) == 1  # of B not even the number of rows is known
     rows = {row["part"]: row for row in manifest.live_parts().to_pylist()}
     assert rows[part_key(A.shard_id, 5, 5)] == {
         "shard": "a", "shard_id": A.shard_id, "shard_bytes": 10, "shard_version": "1", "shard_rows": 10,

@@ -26,6 +26,9 @@ with Progress(total_documents=1000, total_slices=10, mode=sys.argv[1], interval=
         time.sleep(0.1)
         progress.update(documents=100, tokens=5000, slices=1, dead_letters=1)
     progress.say("a line that stays")
+    if sys.argv[1] == "auto" and len(sys.argv) == 3:
+        progress.end()
+        print("the display is gone", file=sys.stderr, flush=True)
     print("a result", flush=True)
     if len(sys.argv) > 3:
         print("ready", file=sys.stderr, flush=True)
@@ -150,8 +153,9 @@ def test_pipes_get_plain_lines_and_results_stay_apart() -> None:
     run = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True)
     assert run.stdout == "a result\n"
     assert "\x1b" not in run.stderr
-    assert "a line that stays" in run.stderr.splitlines()
-    assert run.stderr.splitlines()[-1].startswith("encode  400 of 1,000 documents (40 %), 4 of 10 slices")
+    *_, stays, last, gone = run.stderr.splitlines()
+    assert (stays, gone) == ("a line that stays", "the display is gone")
+    assert last.startswith("encode  400 of 1,000 documents (40 %), 4 of 10 slices")
 
 
 def in_terminal(*arguments: str, interrupt: bool = False) -> tuple[str, str, int]:
@@ -186,7 +190,8 @@ def test_a_terminal_gets_one_live_display() -> None:
     assert "a line that stays" in shown
     assert "\x1b[?25l" in shown  # the cursor is hidden,
     assert shown.rindex("\x1b[?25h") > shown.rindex("\x1b[?25l")  # and shown again at the end
-    assert "\x1b[2K" in shown[shown.rindex("tokens/s") :]  # the display itself is wiped
+    assert "\x1b[2K" in shown[shown.rindex("tokens/s") : shown.index("the display is gone")]  # wiped before results
+    assert shown.rindex("\x1b[?25h") < shown.index("the display is gone")
 
 
 def test_ctrl_c_leaves_the_terminal_clean() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 from collections import Counter
@@ -110,6 +111,21 @@ def test_again_is_nothing_to_do_and_nothing_is_written(again: Path, spec: EmbedS
     report = run(spec, again)
     assert (report.exit_code, report.documents, report.placement) == (0, 0, None)
     assert listing(again) == before
+
+
+def test_progress_ends_before_the_report_is_shown(
+    again: Path, spec: EmbedSpec, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write_shard(again / "corpus/c.parquet", 4, first=200)
+    with open_run(ordered(again, progress="json"), Recipe.of(spec)) as ours:
+        ours.follow(InTurn(ours, Recipe.of(spec)), FLAT)
+        ours.finish()
+        last = capsys.readouterr().err.splitlines()[-1]
+    assert json.loads(last) | {"seconds": 0} == {
+        "phase": "commit", "seconds": 0, "documents": 4, "total_documents": 4, "slices": 1, "total_slices": 1,
+        "tokens": 36, "tokens_per_second": 0.0, "dead_letters": 0, "seconds_left": None, "waiting": "", "last": True,
+    }  # fmt: skip
+    assert capsys.readouterr().err == ""
 
 
 def test_a_new_shard_alone_is_done(again: Path, spec: EmbedSpec) -> None:
