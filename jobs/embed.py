@@ -31,6 +31,7 @@ def embed(
     cpu: TokenizePool = TokenizePool(),
     gpu: EncodePool = EncodePool(),
     storage: Storage = Storage(),
+    user_code: str = "",
     ray: RayCluster = RayCluster(),
 ) -> int:
     """Embed a corpus of Parquet text, exactly once: run it again, and it does what is left.
@@ -49,19 +50,19 @@ def embed(
         cpu: Actors that tokenize.
         gpu: Actors that encode.
         storage: How s3:// is reached.
+        user_code: Folder of Python code of your own, which goes to every node: --spec.model_class is a class in it.
         ray: Which Ray the job runs on.
     """
     if text:
         from pipelines.run.local import Encoder  # torch, which only the actors need otherwise
 
-        print_json(Encoder(spec, gpu, storage).encode_query([text])[0].tolist())
+        print_json(Encoder(spec, gpu, storage, user_code).encode_query([text])[0].tolist())
         return 0
     order = Order(
         job="embed", documents=documents, output=output, slicing=slicing, storage=storage, limit=limit,
         removed=removed, max_dead_letters=max_dead_letters, retry_dead_letters=retry_dead_letters, progress=progress,
     )  # fmt: skip
-    recipe = Recipe.of(spec, storage)
-    with open_run(order, recipe) as run:
+    with open_run(order, recipe := Recipe.of(spec, storage, user_code)) as run:
         if run.plan.stretches:
             run.starting()
             start_ray(ray)

@@ -33,6 +33,7 @@ def predict(
     cpu: TokenizePool = TokenizePool(),
     gpu: EncodePool = EncodePool(),
     storage: Storage = Storage(),
+    user_code: str = "",
     ray: RayCluster = RayCluster(),
 ) -> int:
     """Predict over a corpus of Parquet text, exactly once: run it again, and it does what is left.
@@ -52,18 +53,17 @@ def predict(
         cpu: Actors that tokenize.
         gpu: Actors that predict.
         storage: How s3:// is reached.
+        user_code: Folder of Python code of your own, which goes to every node: --spec.model_class is a class in it.
         ray: Which Ray the job runs on.
     """
     if text or view.inspect:
         from pipelines.run.answer import answer  # torch, which only the actors need otherwise
 
-        return answer(spec, text, view, gpu, storage)
-    order = Order(
-        job="predict", documents=documents, output=output, slicing=slicing, storage=storage, limit=limit,
-        removed=removed, max_dead_letters=max_dead_letters, retry_dead_letters=retry_dead_letters, progress=progress,
-    )  # fmt: skip
-    recipe = Recipe.of(spec, storage)
-    with open_run(order, recipe) as run:
+        return answer(spec, text, view, gpu, storage, user_code=user_code)
+    order = Order(job="predict", documents=documents, output=output, slicing=slicing, storage=storage, limit=limit,
+                  removed=removed, max_dead_letters=max_dead_letters, retry_dead_letters=retry_dead_letters,
+                  progress=progress)  # fmt: skip
+    with open_run(order, recipe := Recipe.of(spec, storage, user_code)) as run:
         if run.plan.stretches:
             run.starting()
             start_ray(ray)

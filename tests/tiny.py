@@ -117,7 +117,7 @@ ENCODERS: dict[str, ChunkEncoder] = {}
 
 def _encoder(recipe: Recipe, calibrated: Calibrated | None) -> ChunkEncoder:
     """One encoder for all runs of a spec: the gate takes longer than the documents."""
-    name = fingerprint(recipe.spec, recipe.model.hash) + (calibrated.to_json().decode() if calibrated else "")
+    name = fingerprint(recipe.spec, recipe.identity.hash) + (calibrated.to_json().decode() if calibrated else "")
     if name not in ENCODERS:
         ENCODERS[name] = ChunkEncoder(recipe, ON_CPU, quantizer=calibrated.quantizer if calibrated else None)
     return ENCODERS[name]

@@ -49,7 +49,7 @@ class HuggingFaceNetwork:
     @cached_property
     def has_types(self) -> bool:
         """Whether the network knows a second type of tokens."""
-        takes = "token_type_ids" in inspect.signature(self.module.forward).parameters
+        takes = takes_keyword(self.module, "token_type_ids")
         return takes and int(getattr(self.module.config, "type_vocab_size", 0) or 0) > 1
 
     def padded(self, input_ids_bs: Tensor, attention_mask_bs: Tensor, token_types_bs: Tensor | None = None) -> Tensor:
@@ -207,6 +207,18 @@ def set_attention(module: Any, attention: str) -> bool:
         return False
     module.set_attn_implementation(attention)
     return True
+
+
+def takes_keyword(module: Any, name: str) -> bool:
+    """Whether a module's forward names the keyword, or hands further ones on to a class above whose forward does."""
+    forwards = (vars(kind)["forward"] for kind in type(module).__mro__ if "forward" in vars(kind))
+    for forward in forwards:
+        parameters = inspect.signature(forward).parameters
+        if name in parameters:
+            return True
+        if not any(one.kind is one.VAR_KEYWORD for one in parameters.values()):
+            return False
+    return False
 
 
 def can_pack(module: Any) -> bool:

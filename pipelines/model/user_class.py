@@ -56,17 +56,26 @@ def check_user_class(folder: ModelFolder, spec: DocumentSpec) -> None:
 
     The spec is resolved. It takes the time and memory of loading the network, in float32 on the CPU.
     """
-    if isinstance(spec, PredictSpec) and spec.needs_masks:
-        _check_masked_lm(folder, spec)
-    else:
-        _check_vectors(folder, spec)
+    network, mask_head = _loaded(spec, lambda: _equip(folder, spec))
+    _check_vectors(network, folder, spec)
+    if mask_head:
+        _check_logits(network, mask_head, folder, spec)
 
 
-def _check_vectors(folder: ModelFolder, spec: DocumentSpec) -> None:
-    """The second row is one token and padding; the token's vector must be as where it stands alone."""
+def _equip(folder: ModelFolder, spec: DocumentSpec) -> tuple[Any, Any]:
+    """The network as a run has it on a CPU, and the mask head where the spec needs it."""
     from pipelines.model.loading import load_network
+    from pipelines.model.reader import equip
 
-    network: Any = _loaded(spec, lambda: load_network(folder, spec, device=CPU, precision="float32"))
+    how: dict[str, Any] = {"device": CPU, "precision": "float32"}
+    if not isinstance(spec, PredictSpec):
+        return load_network(folder, spec, **how), None
+    found = equip(folder, spec, how)
+    return found.network, found.mask_head
+
+
+def _check_vectors(network: Any, folder: ModelFolder, spec: DocumentSpec) -> None:
+    """The second row is one token and padding; the token's vector must be as where it stands alone."""
     ids_bs, mask_bs = _two_rows(network)
     hidden_bsd = _vectors(network.module, folder, ids_bs, mask_bs)
     alone_bsd = _vectors(network.module, folder, ids_bs[1:, :1], mask_bs[1:, :1])
@@ -76,17 +85,14 @@ def _check_vectors(folder: ModelFolder, spec: DocumentSpec) -> None:
         )
 
 
-def _check_masked_lm(folder: ModelFolder, spec: DocumentSpec) -> None:
+def _check_logits(network: Any, mask_head: Any, folder: ModelFolder, spec: DocumentSpec) -> None:
     """Logits are made at masks alone, of the base model and the head: they must be those of the whole."""
     from pipelines.model.hugging_face import load_module
-    from pipelines.model.masked_lm import load_masked_lm
 
-    model: Any = _loaded(spec, lambda: load_masked_lm(folder, spec, device=CPU, precision="float32"))
-    ids_bs, mask_bs = _two_rows(model.network)
-    _vectors(model.network.module, folder, ids_bs, mask_bs)
+    ids_bs, mask_bs = _two_rows(network)
     whole = load_module(folder, dtype=torch.float32, device=CPU, model_class=spec.model_class)
     logits = _output(whole, ids_bs, mask_bs, "logits")[mask_bs.bool()]
-    if not _same(model.head(model.network.padded(ids_bs, mask_bs)), logits):
+    if not _same(mask_head(network.padded(ids_bs, mask_bs)), logits):
         raise SpecError(
             f"{spec.model_class} gives other logits than its base model and its head: leave the forward of the class "
             "with the head as it is, and change its base model instead"

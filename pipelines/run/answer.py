@@ -23,16 +23,27 @@ from pipelines.run.local import Predictor
 from pipelines.run.view import View
 from pipelines.spec import DocumentSpec, EncodePool, Storage, refuse
 from pipelines.store.models import fetch, identify
+from pipelines.store.user_code import put_on_path, read_user_code
 
 
-def answer(spec: PredictSpec, text: str, view: View, pool: EncodePool, storage: Storage, *, text_pair: str = "") -> int:
+def answer(
+    spec: PredictSpec,
+    text: str,
+    view: View,
+    pool: EncodePool,
+    storage: Storage,
+    *,
+    text_pair: str = "",
+    user_code: str = "",
+) -> int:
     """Print what a model says of a text, or of a pair, chunk by chunk, as ``view`` says. The exit code, 0."""
     if not text:
         refuse(view, "inspect", "name the text to look at by --text; over a corpus nothing is looked at")
     if text_pair and not spec.is_paired:
         spec = replace(spec, text_pair="text_pair")  # no column is read
-    answers = Predictor(spec, pool, storage).predict([text], [text_pair] if spec.pairs else [])
-    found = inspect(spec, text, view.inspect, pool, storage, text_pair=text_pair) if view.inspect else []
+    answers = Predictor(spec, pool, storage, user_code).predict([text], [text_pair] if spec.pairs else [])
+    more = {"text_pair": text_pair, "user_code": user_code}
+    found = inspect(spec, text, view.inspect, pool, storage, **more) if view.inspect else []
     if view.format == "json" or (view.format == "auto" and not sys.stdout.isatty()):
         for told, insides in zip_longest(answers, found):
             numbers = inside.facts(insides) if insides else {}
@@ -54,6 +65,7 @@ def inspect(
     storage: Storage = Storage(),
     *,
     text_pair: str = "",
+    user_code: str = "",
 ) -> list[Insides]:
     """What the network computes of each chunk of a text. SpecError where it has no such thing.
 
@@ -64,6 +76,8 @@ def inspect(
     """
     model = identify(spec.model, storage, trust_remote_code=spec.trust_remote_code)
     folder = read_folder(fetch(model, storage))
+    if user_code:
+        put_on_path(read_user_code(user_code), spec.model_class.rpartition(".")[0])
     tokenizer = DocumentTokenizer(folder, resolve(spec, folder))
     tokens = tokenizer.chunks([text], [text_pair])
     inspector = Inspector(folder, spec, names, device=pick_device(pool.device).type)

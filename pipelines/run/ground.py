@@ -77,7 +77,7 @@ def survey(order: Order, recipe: Recipe[Any]) -> Ground:
     Raises SpecError where corpus or output can't be reached, FingerprintError where another spec has the output.
     """
     shards = list_shards(order.documents, order.storage)
-    output = locate(expand(order.output, fingerprint(recipe.spec, recipe.model.hash)), order.storage)
+    output = locate(expand(order.output, fingerprint(recipe.spec, recipe.identity.hash)), order.storage)
     _apart(order, shards, output)
     output.check_output()
     row_bytes = recipe.spec.output_bytes(recipe.folder().hidden_size) + ROW_BYTES
@@ -85,7 +85,7 @@ def survey(order: Order, recipe: Recipe[Any]) -> Ground:
     columns = DocumentColumns.from_facts(theirs.columns) if theirs else _first_columns(order, recipe.spec, shards)
     ours = OutputSpec.of(
         recipe.spec,
-        recipe.model,
+        recipe.identity,
         _slicing(order.slicing, recipe.spec, row_bytes),
         columns.facts(),
     )

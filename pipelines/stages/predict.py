@@ -80,7 +80,7 @@ class ChunkPredictor:
         from pipelines.model.reader import Reader
         from pipelines.model.tokenizer import DocumentTokenizer
 
-        folder, self._spec = recipe.folder(), recipe.spec
+        folder, self._spec = recipe.network_folder(), recipe.spec
         tokenizer = DocumentTokenizer(folder, recipe.spec)
         reader = Reader(folder, recipe.spec, **(settings or {}))
         check(reader, tokenizer, ray.get(gate) if gate else reference_of(recipe))

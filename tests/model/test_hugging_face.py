@@ -7,7 +7,7 @@ from safetensors.torch import load_file, save_file
 
 from pipelines.errors import SpecError
 from pipelines.model.folder import read_folder
-from pipelines.model.hugging_face import can_pack, load_hugging_face, load_module, set_attention
+from pipelines.model.hugging_face import can_pack, load_hugging_face, load_module, set_attention, takes_keyword
 from pipelines.model.network import first_position
 from pipelines.model.registry import PACKED, PADDED
 
@@ -105,3 +105,20 @@ def test_layers_that_share_weights_all_work(make_folder: Callable[..., Path]) ->
     work = load_hugging_face(read_folder(make_folder("Albert")), dtype=torch.float32, device=CPU).work
     layer = 4 * (32 * 32 + 32) + (32 * 48 + 48) + (48 * 32 + 32) + 4 * 32
     assert work.num_weights == 3 * layer + 2 * 16 + (16 * 32 + 32) + (32 * 32 + 32)  # norm, projection, pooler
+
+
+def test_a_keyword_that_is_handed_on_is_known() -> None:
+    class Base(torch.nn.Module):
+        def forward(self, ids: int, kinds: int = 0) -> int:
+            return kinds
+
+    class HandsOn(Base):
+        def forward(self, *args: int, **kwargs: int) -> int:
+            return super().forward(*args, **kwargs)
+
+    class KeepsBack(Base):
+        def forward(self, ids: int) -> int:  # type: ignore[override]
+            return super().forward(ids)
+
+    assert [takes_keyword(kind(), "kinds") for kind in (Base, HandsOn, KeepsBack)] == [True, True, False]
+    assert not takes_keyword(HandsOn(), "colours")
