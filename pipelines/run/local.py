@@ -52,6 +52,8 @@ class Encoder:
 
         With overlong "chunk" a text may have several vectors, in order. MantaError where a text cannot be encoded.
         """
+        if isinstance(texts, str):  # also a sequence of str: of its characters
+            raise SpecError("encode takes a list of texts, and was given a single one: write encode([text])")
         tokens = self._tokenizer.tokenize(texts, prompt)
         ahead = self.spec.prompt if prompt is None else prompt
         encoded = self._encoder.encode(tokens.values, tokens.offsets, self._tokenizer.prompt_tokens(ahead))

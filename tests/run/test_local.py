@@ -38,6 +38,13 @@ def test_chunks_have_a_vector_each(tmp_path: Path) -> None:
     assert encoder.encode([]).shape == (0, 32)
 
 
+def test_a_single_text_is_not_taken_for_its_characters(tiny_model: Path) -> None:
+    encoder = Encoder(EmbedSpec(model=str(tiny_model)))
+    for encode in (encoder.encode, encoder.encode_query):
+        with pytest.raises(SpecError, match=r"was given a single one: write encode\(\[text\]\)"):
+            encode("king")
+
+
 def test_a_text_that_fails_is_named_by_its_number_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     encoder = Encoder(EmbedSpec(model=str(save_model(tmp_path / "model"))))
     monkeypatch.setattr(encoder._encoder._network, "vocab_size", len(VOCABULARY) - 1)  # "voice" is the last
