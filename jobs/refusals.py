@@ -14,6 +14,7 @@ WRONG_NAME = re.compile(
     r"(?:Group '(?P<group>[^']+)' does not accept option|Option) '(?P<name>[^']+)'.*"
     r"|unrecognized arguments: --(?P<flag>[^ =]+).*"
 )
+NO_FLAG = re.compile(r"unrecognized arguments: (?P<word>[^- ]\S*).*")
 MISSING = re.compile(r"the following arguments are required: (?P<names>[^:]+)")
 KIND = re.compile(r"(?:<class ')?\b(int|float|bool|str|list)\b|Literal\[(.*?)\]")
 WORDS = {"int": "a whole number", "float": "a number", "bool": "true or false", "str": "a text", "list": '"[a, b]"'}
@@ -28,6 +29,8 @@ def plainly(message: str, flags: Sequence[str], help_: str) -> str:
         name = found["flag"] or ".".join(filter(None, (found["group"], found["name"])))
         near = difflib.get_close_matches(name, flags, 1)
         return f"there is no flag --{name}: " + (f"did you mean --{near[0]}?" if near else help_)
+    if found := NO_FLAG.fullmatch(message):
+        return f"{found['word']!r} belongs to no flag: write a glob in quotes, and a list as {WORDS['list']}"
     if found := MISSING.fullmatch(message):
         return f"--{found['names'].replace(', ', ', --')} is missing: {help_}"
     if message.startswith("Problems parsing config: "):

@@ -14,14 +14,12 @@ from pipelines.store.location import Location
 READERS = {
     ".jsonl": "polars.scan_ndjson({source}, infer_schema_length=None)",
     ".ndjson": "polars.scan_ndjson({source}, infer_schema_length=None)",
+    ".json": "polars.scan_ndjson({source}, infer_schema_length=None)",
     ".csv": "polars.scan_csv({source}, infer_schema=False)",
     ".tsv": r"polars.scan_csv({source}, infer_schema=False, separator='\t')",
     ".txt": "polars.scan_lines({source}, name='text')",
 }
-"""What reads a format, by suffix; of .txt each line is a document."""
-
-PACKED_READERS = READERS | {".json": READERS[".jsonl"]}
-"""The same of compressed files, where .json is mostly lines of it."""
+"""What reads a format, by suffix; of .txt each line is a document, and what is large in .json is mostly lines of it."""
 
 READ_PACKED = (".gz", ".zst")
 """Compressions that the readers see through."""
@@ -41,8 +39,7 @@ def conversion(location: Location) -> str:
     path = PurePosixPath(str(location))
     outer = path.suffix.lower()
     inner = PurePosixPath(path.stem).suffix.lower()
-    packed = outer in READ_PACKED and inner in PACKED_READERS
-    reader = PACKED_READERS[inner] if packed else READERS.get(outer)
+    reader = READERS.get(inner if outer in READ_PACKED else outer)
     if reader:
         return _command(location, "polars", f"{reader}.sink_parquet(sys.argv[2])", f"{path.name}.parquet")
     if outer not in UNPACKED:

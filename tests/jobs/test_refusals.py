@@ -46,7 +46,8 @@ def refusal(argv: list[str], capsys: pytest.CaptureFixture[str]) -> str:
         (["--spec.poling=mean"], "there is no flag --spec.poling: did you mean --spec.pooling?"),
         (["--lim", "1"], "there is no flag --lim: did you mean --limit?"),
         (["--qqq"], "there is no flag --qqq: see python -m jobs.job --help"),
-        (["extra"], "unrecognized arguments: extra: see python -m jobs.job --help"),
+        (["extra"], "'extra' belongs to no flag: write a glob in quotes, and a list as \"[a, b]\""),
+        (["--limit", "1", "x/b", "x/c"], "'x/b' belongs to no flag: write a glob in quotes, and a list as \"[a, b]\""),
         (["--limit"], "argument --limit: expected one argument: see python -m jobs.job --help"),
     ],
 )

@@ -40,6 +40,7 @@ FILES = {
     "a b.jsonl": LINES,
     "a.JSONL.gz": gzip.compress(LINES),
     "a.json.gz": gzip.compress(LINES),
+    "a.json": LINES,
     "a.ndjson.zst": zstd(LINES),
     "a'b.csv": TABLE,
     "a.csv.gz": gzip.compress(TABLE),

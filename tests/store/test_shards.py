@@ -92,7 +92,7 @@ def test_two_shards_of_one_name_are_refused_with_the_remedy(output: Location) ->
         list_shards([f"{output.uri}/x", f"{output.uri}/y"])
 
 
-@pytest.mark.parametrize("name", ["a.jsonl", "a.CSV", "a.txt", "a.jsonl.gz", "a.parquet.zst"])
+@pytest.mark.parametrize("name", ["a.jsonl", "a.CSV", "a.txt", "a.json.gz", "a.parquet.zst"])
 def test_other_formats_are_refused_with_the_command_that_converts_them(output: Location, name: str) -> None:
     corpus(output, "a.parquet", name)
     for documents in (output.uri, f"{output.uri}/{name}"):
@@ -100,6 +100,14 @@ def test_other_formats_are_refused_with_the_command_that_converts_them(output: L
             list_shards(documents)
         assert str(refusal.value).endswith(f"what converts it: {conversion(output.join(name))}")
     assert names(f"{output.uri}/*.parquet") == ["a.parquet"]
+
+
+def test_a_json_file_lies_beside_unless_it_is_named_itself(tmp_path: Path) -> None:
+    (tmp_path / "a.json").write_text("{}")
+    with pytest.raises(SpecError, match="there is no Parquet file in"):
+        list_shards(str(tmp_path))
+    with pytest.raises(SpecError, match="what converts it: python -c"):
+        list_shards(str(tmp_path / "a.json"))
 
 
 def test_what_no_command_converts_is_refused_too(tmp_path: Path) -> None:
