@@ -9,6 +9,8 @@ import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
+from transformers import BertForSequenceClassification
+from transformers.modeling_outputs import SequenceClassifierOutput
 
 from pipelines.errors import SpecError
 from pipelines.model.bert import BertNetwork
@@ -24,6 +26,7 @@ from tests.model.conftest import spec_for
 CPU = torch.device("cpu")
 LENGTHS = [3, 21, 1, 9, 9, 32]
 OFFSETS = np.concatenate([[0], np.cumsum(LENGTHS)])
+OWN = "tests.model.test_classifier.Surest"
 KINDS = ("ForSequenceClassification", "ForTokenClassification", "ForQuestionAnswering")
 FAMILIES = ("Bert", "Roberta", "XLMRoberta", "Camembert", "DistilBert", "Albert", "Electra", "MPNet", "DebertaV2",
             "ModernBert", "GPT2", "Llama", "Qwen3")  # fmt: skip
@@ -31,8 +34,18 @@ PADDED_ALONE = ("MPNet", "DebertaV2", "T5")
 RXNFP = "package:rxnfp/models/transformers/bert_ft_10k_25s"
 
 
-def load(folder: ModelFolder, precision: Any = "float32", **how: Any) -> Classifier:
-    return load_classifier(folder, DocumentSpec(model=str(folder.path)), device=CPU, precision=precision, **how)
+class Surest(BertForSequenceClassification):  # type: ignore[misc]
+    """A class of the user's own, whose head takes the largest logit of all tokens."""
+
+    def forward(self, input_ids: Any = None, attention_mask: Any = None, **kwargs: Any) -> Any:
+        vectors = self.bert(input_ids, attention_mask=attention_mask, **kwargs).last_hidden_state
+        logits = self.classifier(vectors).masked_fill(~attention_mask.bool()[..., None], -torch.inf)
+        return SequenceClassifierOutput(logits=logits.amax(1))
+
+
+def load(folder: ModelFolder, precision: Any = "float32", model_class: str = "", **how: Any) -> Classifier:
+    spec = DocumentSpec(model=str(folder.path), model_class=model_class)
+    return load_classifier(folder, spec, device=CPU, precision=precision, **how)
 
 
 def chunks_for(folder: ModelFolder) -> Chunks:
@@ -146,6 +159,20 @@ def test_the_network_is_our_own_but_on_the_plain_path(make_folder: Callable[...,
     torch.testing.assert_close(found(model, chunks), plain(folder, chunks), atol=1e-5, rtol=0)
 
 
+@torch.inference_mode()
+def test_a_class_of_the_users_own(make_folder: Callable[..., Path]) -> None:
+    path = make_folder("Bert", kind="ForSequenceClassification", fields={"num_labels": 3})
+    folder = read_folder(path)
+    chunks = chunks_for(folder)
+    model = load(folder, model_class=OWN)
+    assert isinstance(model.network, HuggingFaceNetwork)
+    whole = Surest.from_pretrained(path).eval()
+    rows = torch.from_numpy(chunks.values.astype(np.int64)).split(LENGTHS)
+    expected = torch.cat([whole(row[None], torch.ones_like(row[None])).logits for row in rows])
+    torch.testing.assert_close(found(model, chunks), expected, atol=1e-5, rtol=0)
+    assert (expected - plain(folder, chunks)).abs().max() > 0.05
+
+
 def test_chunks_that_fail_have_no_logits(make_folder: Callable[..., Path]) -> None:
     folder = read_folder(make_folder("Bert", kind="ForTokenClassification", fields={"num_labels": 3}))
     chunks = chunks_for(folder)
@@ -156,9 +183,18 @@ def test_chunks_that_fail_have_no_logits(make_folder: Callable[..., Path]) -> No
     loop = BatchLoop(model.network, CPU, lanes=1, token_budget=64, max_positions=0)
     failures, _ = loop.run(chunks, harvest, lambda: HeadLogits.probe(model, CPU))
     assert list(failures) == [3]
+    assert harvest.not_finite() == {3: "the logits are not finite"}
     gone = np.repeat(np.arange(6) == 3, LENGTHS)
     assert np.isnan(harvest.values[gone]).all()
     np.testing.assert_allclose(harvest.values[~gone], expected[~gone], atol=1e-5)
+
+
+def test_logits_that_are_no_numbers(make_folder: Callable[..., Path]) -> None:
+    model = load(read_folder(make_folder("Bert", kind="ForSequenceClassification")))
+    harvest = HeadLogits(model, Chunks(np.ones(7, np.int32), np.array([0, 2, 4, 7])), CPU)
+    harvest(np.array([2, 0]), torch.tensor([1, 1, 1, torch.nan, 1])[:, None].expand(5, 32), torch.tensor([3, 2]))
+    assert list(harvest.not_finite()) == [0, 1]  # the middle one was never run
+    assert np.isfinite(harvest.values[2]).all()
 
 
 def test_a_head_that_breaks_is_no_chunks_fault(make_folder: Callable[..., Path]) -> None:
