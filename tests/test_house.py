@@ -55,6 +55,7 @@ ROOMS = {
 LIGHT = {
     "pipelines.model.folder": {"numpy", "torch", "transformers", "tokenizers"},
     "pipelines.model.abilities": {"numpy", "torch", "transformers", "tokenizers"},
+    "pipelines.model.fit": {"numpy", "torch", "transformers", "tokenizers"},
     "pipelines.model.labels": {"numpy", "torch", "transformers", "tokenizers"},
     "pipelines.run.answer": {"ray"},
     "pipelines.run.local": {"ray"},

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from pipelines.model.abilities import classifier_kind
 from pipelines.model.folder import ModelFolder
 from pipelines.predict_spec import PredictSpec
 from pipelines.spec import DocumentSpec
@@ -22,4 +23,10 @@ def asked_of(spec: DocumentSpec, folder: ModelFolder) -> Asked:
     """What the outputs of a spec need."""
     if not isinstance(spec, PredictSpec):
         return Asked()
-    return Asked(words=spec.needs_words, chars="token_embeddings" in spec.outputs, are_pairs=spec.is_paired)
+    kind = classifier_kind(folder) if "classify" in spec.outputs else None
+    whole_words = kind == "answer" or (kind == "token" and spec.aggregation not in ("none", "simple"))
+    return Asked(
+        words=spec.needs_words or whole_words,
+        chars="token_embeddings" in spec.outputs or kind in ("token", "answer"),
+        are_pairs=spec.is_paired,
+    )

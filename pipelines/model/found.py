@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from pipelines.model.labels import Labels
 from pipelines.model.tokens import SentencePairs
 
 LEAST_SCORED = 2
@@ -54,6 +55,15 @@ class Perplexities:
         known = self.num_scored >= LEAST_SCORED
         mean = np.divide(-self.log_prob, self.num_scored, where=known, out=np.full(len(known), np.nan))
         return np.exp(mean)
+
+
+@dataclass(frozen=True)
+class Classified:
+    """A classifier's logits, and what they stand for."""
+
+    logits: npt.NDArray[np.float32]  # [C, L] of chunks, [T, L] of tokens, [T, 2] of the ends of answers
+    labels: Labels
+    cls_id: int | None  # the token that stands for no answer
 
 
 @dataclass(frozen=True)

@@ -11,8 +11,17 @@ import numpy as np
 import numpy.typing as npt
 
 from pipelines.errors import SpecError
+from pipelines.model.classifier import HeadLogits
 from pipelines.model.encoder import PooledVectors
-from pipelines.model.found import Filled, Followed, FollowedSentences, Perplexities, TokenEmbeddings, Vectors
+from pipelines.model.found import (
+    Classified,
+    Filled,
+    Followed,
+    FollowedSentences,
+    Perplexities,
+    TokenEmbeddings,
+    Vectors,
+)
 from pipelines.model.heads import load_heads
 from pipelines.model.inputs import Inputs
 from pipelines.model.loop import Chunks, LoopStats, Rows
@@ -94,6 +103,8 @@ class Predictor:
             return self._fillings(inputs)
         if output == "next_sentence" and self._spec.is_paired:
             return self._following(inputs)
+        if output == "classify":
+            return self._classes(inputs)
         return None
 
     def _vectors(self, output: str, inputs: Inputs) -> _Begun:
@@ -113,6 +124,15 @@ class Predictor:
         one = Chunks(np.zeros(4, np.int32), np.array([0, 4]))
         gleaning = Gleaning(rows=np.arange(len(chunks)), harvest=vectors, probe=lambda: TokenVectors(one, width))
         return _Begun(gleaning, lambda _: TokenEmbeddings(vectors.vectors, chars), lambda: vectors.vectors)
+
+    def _classes(self, inputs: Inputs) -> _Begun:
+        classifier, device = self._reader.equipment.classifier, self._reader.torch_device
+        assert classifier is not None
+        harvest = HeadLogits(classifier, inputs.chunks(typed=False), device)
+        probe = partial(HeadLogits.probe, classifier, device)
+        gleaning = Gleaning(rows=np.arange(_count(inputs)), harvest=harvest, probe=probe)
+        told = partial(Classified, labels=classifier.labels, cls_id=self._tokenizer.cls_id)
+        return _Begun(gleaning, lambda _: told(harvest.values), lambda: harvest.values)
 
     def _following(self, inputs: Inputs) -> _Begun:
         harvest, gleaning = self._follow(_count(inputs))

@@ -11,6 +11,7 @@ import numpy.typing as npt
 from torch import Tensor
 
 from pipelines.model.at_masks import AtMasks, Masks
+from pipelines.model.classifier import Classifier, load_classifier
 from pipelines.model.device import Precision, pick_device, pick_lanes, pick_precision, pick_token_budget
 from pipelines.model.encoder import Encoded
 from pipelines.model.folder import ModelFolder
@@ -30,6 +31,7 @@ class Equipment:
     network: Network
     mask_head: MaskHead | None = None
     next_sentence_head: NextSentenceHead | None = None
+    classifier: Classifier | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -137,6 +139,9 @@ def equip(folder: ModelFolder, spec: PredictSpec, how: dict[str, Any]) -> Equipm
     if spec.needs_masks:
         model = load_masked_lm(folder, spec, **how)
         return Equipment(network=model.network, mask_head=model.head, next_sentence_head=follows)
+    if "classify" in spec.outputs:
+        classifier = load_classifier(folder, spec, **how)
+        return Equipment(network=classifier.network, classifier=classifier, next_sentence_head=follows)
     return Equipment(network=load_network(folder, spec, **how), next_sentence_head=follows)
 
 

@@ -26,6 +26,8 @@ from pipelines.text.pair import longest_first, second_windowed
 
 MASKS = ("[MASK]", "<mask>")
 """What the mask is called where the tokenizer's configuration does not say."""
+FIRSTS = ("[CLS]", "<s>")
+"""What the first token of a text is called where the tokenizer's configuration does not say."""
 SURROGATES = re.compile("[\ud800-\udfff]")
 
 
@@ -73,8 +75,12 @@ class DocumentTokenizer:
     @property
     def mask_id(self) -> int | None:
         """Token id of the mask that stands in texts, such as "[MASK]"; None where the tokenizer has none."""
-        tokens = [named_token(self._folder, "mask_token"), *MASKS]
-        return next((found for token in tokens if (found := self._tokenizer.token_to_id(token)) is not None), None)
+        return self._id_of(named_token(self._folder, "mask_token"), *MASKS)
+
+    @property
+    def cls_id(self) -> int | None:
+        """Token id of the token that stands for a whole text, such as "[CLS]"; None where the tokenizer has none."""
+        return self._id_of(named_token(self._folder, "cls_token"), *FIRSTS)
 
     @property
     def special_ids(self) -> Ids:
@@ -87,6 +93,10 @@ class DocumentTokenizer:
     def has_types(self) -> bool:
         """Whether the tokens of a pair's second text are of a type of their own."""
         return self._template.has_types
+
+    def _id_of(self, *tokens: str) -> int | None:
+        """The id of the first of these tokens that there is."""
+        return next((found for token in tokens if (found := self._tokenizer.token_to_id(token)) is not None), None)
 
     def decode(self, ids: Sequence[int]) -> str:
         """The text that the ids stand for, special tokens left out."""

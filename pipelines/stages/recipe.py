@@ -9,10 +9,8 @@ from pathlib import Path
 from typing import Generic
 
 from pipelines.errors import SpecError
-from pipelines.model.abilities import require
+from pipelines.model.fit import check_fit
 from pipelines.model.folder import ModelFolder, Spec, read_folder, resolve
-from pipelines.model.variants import vector_specs
-from pipelines.predict_spec import PredictSpec
 from pipelines.spec import Storage
 from pipelines.store.digests import content_digest
 from pipelines.store.models import ModelReference, fetch, identify
@@ -42,9 +40,7 @@ class Recipe(Generic[Spec]):
         model = identify(spec.model, storage, trust_remote_code=spec.trust_remote_code)
         folder = read_folder(fetch(model, storage))
         resolved = resolve(spec, folder)
-        if isinstance(resolved, PredictSpec):
-            require(folder, resolved.outputs)
-            vector_specs(resolved, folder)
+        check_fit(resolved, folder)
         recipe = cls(model=model, spec=resolved, storage=storage)
         return recipe._with_class(folder, user_code) if spec.model_class or user_code else recipe
 

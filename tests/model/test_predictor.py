@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -189,6 +190,43 @@ def test_outputs_that_share_a_pass_are_those_of_passes_of_their_own(folder: Mode
     scored_tokens = alone["pseudo_perplexity"].stats.num_tokens
     assert found.stats.num_tokens == len(inputs.values) + scored_tokens  # four outputs, one pass
     assert alone["fill_mask"].stats.num_tokens == 6 + 4  # chunks without a mask are not run for fillings alone
+
+
+@pytest.mark.parametrize(
+    ("kind", "maker", "fields"),
+    [
+        ("ForSequenceClassification", "AutoModelForSequenceClassification", {}),
+        ("ForSequenceClassification", "AutoModelForSequenceClassification", {"text_pair": "b"}),
+        ("ForTokenClassification", "AutoModelForTokenClassification", {}),
+        ("ForQuestionAnswering", "AutoModelForQuestionAnswering", {"text_pair": "b"}),
+    ],
+)
+def test_logits_are_those_of_transformers_and_vectors_come_along(
+    make_folder: Callable[..., Path], kind: str, maker: str, fields: dict[str, Any]
+) -> None:
+    import transformers
+
+    labels = {} if "Question" in kind else {"num_labels": 3}
+    folder = read_folder(make_folder("Bert", kind=kind, fields=labels))
+    asking = Asking(folder, "classify", "embedding", **fields)
+    inputs = asking.inputs(TEXTS, TEXTS[::-1] if fields else None)
+    predictions = asking.predictor.predict(inputs)
+    whole = getattr(transformers, maker).from_pretrained(folder.path).eval()
+    expected, vectors = [], []
+    for row, (start, stop) in enumerate(pairwise(inputs.offsets.tolist())):
+        ids = torch.from_numpy(inputs.values[start:stop].astype(np.int64))[None]
+        second = stop if inputs.segment_b_start is None else int(inputs.segment_b_start[row])
+        types = (torch.arange(stop - start) >= second).long()[None]
+        with torch.inference_mode():
+            out = whole(input_ids=ids, token_type_ids=types, output_hidden_states=True)
+        ends = torch.stack([out.start_logits[0], out.end_logits[0]], dim=1) if "Question" in kind else None
+        expected.append((out.logits if ends is None else ends).reshape(-1, 2 if "Question" in kind else 3))
+        vectors.append(out.hidden_states[-1][0].mean(0))
+    found = predictions.found["classify"]
+    np.testing.assert_allclose(found.logits, torch.cat(expected), atol=1e-5)
+    np.testing.assert_allclose(predictions.found["embedding"].vectors, torch.stack(vectors), atol=1e-5)
+    assert found.cls_id == CLS
+    assert predictions.stats.num_tokens == len(inputs.values)  # one pass for both
 
 
 def test_vectors_that_are_not_finite_are_failures(folder: ModelFolder) -> None:

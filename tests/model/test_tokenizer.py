@@ -110,7 +110,7 @@ def test_the_words_of_a_prompt_are_not_the_documents(minilm: ModelFolder) -> Non
 
 def test_the_mask_and_other_special_tokens(minilm: ModelFolder, make_folder: Callable[..., Path]) -> None:
     tokenizer = DocumentTokenizer(minilm, spec_for(minilm))
-    assert tokenizer.mask_id == 103
+    assert (tokenizer.mask_id, tokenizer.cls_id) == (103, 101)
     assert tokenizer.special_ids.tolist() == [0, 101, 102, 103]  # 100 is [UNK]
     assert [tokenizer.token(n) for n in (2135, -1, 10**6)] == ["##ly", "", ""]
     assert tokenizer.decode([101, 16436, 2135, 1010, 103, 102]) == "embarrassingly,"
