@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from typing import Literal
 
-from jobs.entry import RayCluster, main, print_json, show, start_ray
+from jobs.entry import RayCluster, main, print_json, show, start
 from pipelines.run.order import Order
 from pipelines.run.quantizer import quantizer_for
-from pipelines.run.start import pools_for
 from pipelines.run.trunk import open_run
 from pipelines.spec import EmbedSpec, EncodePool, Slicing, Storage, TokenizePool
 from pipelines.stages.encode import encode, part_columns
@@ -64,9 +63,7 @@ def embed(
     )  # fmt: skip
     with open_run(order, recipe := Recipe.of(spec, storage, user_code)) as run:
         if run.plan.stretches:
-            run.starting()
-            start_ray(ray)
-            pools = pools_for(run, cpu, gpu)
+            pools = start(run, ray, cpu, gpu)
             texts = read(run.plan.stretches, run.reading, **pools.read)
             chunks = tokenize(texts, recipe, pools.tokenize)
             quantizer = quantizer_for(run, gpu, pools)

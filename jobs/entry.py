@@ -27,6 +27,9 @@ from pipelines.spec import Storage, refuse
 
 if TYPE_CHECKING:
     from pipelines.run.report import Report
+    from pipelines.run.start import Pools
+    from pipelines.run.trunk import Run
+    from pipelines.spec import EncodePool, TokenizePool
 
 QUIET = {
     "RAY_USAGE_STATS_ENABLED": "0",
@@ -196,6 +199,15 @@ def _refuse_client(address: str) -> None:
             f"the Ray at {address} can't be driven from outside by ray://: submit the job to it (ray job submit "
             "--address http://HOST:8265 --working-dir . -- python -m jobs....), or run it on one of its nodes"
         )
+
+
+def start(run: Run, cluster: RayCluster, cpu: TokenizePool, gpu: EncodePool) -> Pools:
+    """Start Ray for a run that has something to do, and place its actors. SpecError where they can't be placed."""
+    from pipelines.run.start import pools_for
+
+    run.starting()
+    start_ray(cluster)
+    return pools_for(run, cpu, gpu)
 
 
 def _refuse_silence(address: str) -> None:

@@ -1,13 +1,12 @@
-"""Predict over a corpus with a masked language model: fillings of masks, pseudo-perplexities, exactly once."""
+"""Predict over a corpus: fillings of masks, pseudo-perplexities, classes, vectors and more, exactly once."""
 
 from __future__ import annotations
 
 from typing import Literal
 
-from jobs.entry import RayCluster, main, show, start_ray
+from jobs.entry import RayCluster, main, show, start
 from pipelines.predict_spec import PredictSpec
 from pipelines.run.order import Order
-from pipelines.run.start import pools_for
 from pipelines.run.trunk import open_run
 from pipelines.run.view import View
 from pipelines.spec import EncodePool, Slicing, Storage, TokenizePool
@@ -23,6 +22,7 @@ def predict(
     documents: str | list[str] = "",
     output: str = "",
     text: str = "",
+    text_pair: str = "",
     view: View = View(),
     limit: int = 0,
     removed: Literal["keep", "drop"] = "keep",
@@ -43,6 +43,7 @@ def predict(
         documents: The corpus: a file, folder, glob or list of them, local or s3://.
         output: Folder for the predictions, local or s3://; {fingerprint} in it is replaced.
         text: Predict for this one text instead, without Ray, and show the predictions.
+        text_pair: The second text that belongs to it.
         view: How they are shown.
         limit: Take the corpus to end after so many documents, for a trial; 0: all.
         removed: What becomes of the predictions of shards that vanished.
@@ -59,15 +60,14 @@ def predict(
     if text or view.inspect:
         from pipelines.run.answer import answer  # torch, which only the actors need otherwise
 
-        return answer(spec, text, view, gpu, storage, user_code=user_code)
-    order = Order(job="predict", documents=documents, output=output, slicing=slicing, storage=storage, limit=limit,
-                  removed=removed, max_dead_letters=max_dead_letters, retry_dead_letters=retry_dead_letters,
-                  progress=progress)  # fmt: skip
+        return answer(spec, text, view, gpu, storage, text_pair=text_pair, user_code=user_code)
+    order = Order(
+        job="predict", documents=documents, output=output, slicing=slicing, storage=storage, limit=limit,
+        removed=removed, max_dead_letters=max_dead_letters, retry_dead_letters=retry_dead_letters, progress=progress,
+    )  # fmt: skip
     with open_run(order, recipe := Recipe.of(spec, storage, user_code)) as run:
         if run.plan.stretches:
-            run.starting()
-            start_ray(ray)
-            pools = pools_for(run, cpu, gpu)
+            pools = start(run, ray, cpu, gpu)
             texts = read(run.plan.stretches, run.reading, **pools.read)
             chunks = tokenize(texts, recipe, pools.tokenize)
             rows = stage.predict(chunks, recipe, gpu, pools.encode, num_threads=pools.num_threads)

@@ -8,10 +8,19 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from pipelines.model.found import Filled, Followed, FollowedSentences, Perplexities, TokenEmbeddings, Vectors
+from pipelines.model.found import (
+    Classified,
+    Filled,
+    Followed,
+    FollowedSentences,
+    Perplexities,
+    TokenEmbeddings,
+    Vectors,
+)
 from pipelines.model.inputs import Inputs
 from pipelines.predict_spec import PredictSpec
 from pipelines.schema import FILLING, NEXT_SENTENCE, PSEUDO_PERPLEXITY, token_embeddings_type, vectors_to_arrow
+from pipelines.stages.classified import classify_column
 
 TOO_SHORT = "fewer than two tokens to score"
 
@@ -28,6 +37,12 @@ def columns_of(output: str, found: Any, inputs: Inputs, spec: PredictSpec) -> di
             return {output: vectors_to_arrow(found.vectors, pa.float32())}
         case TokenEmbeddings():
             return {output: token_embeddings_column(found, inputs.offsets)}
+        case Classified():
+            column = classify_column(
+                found.labels, found.logits, inputs, aggregation=spec.aggregation,
+                max_answer_tokens=spec.max_answer_tokens, cls_id=found.cls_id,
+            )  # fmt: skip
+            return {output: column}
         case Followed():
             return {output: pa.array(found.probabilities, pa.float32())}
         case FollowedSentences():

@@ -9,13 +9,13 @@ A chunk that failed has a value too, of NaN: its row is left out by whoever know
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from pipelines.model.inputs import Inputs
 from pipelines.model.labels import Labels
 from pipelines.schema import ANSWER, CLASS, CLASSES, ENTITY, VALUE, VALUES
 from pipelines.text.entities import Aggregation, Entities, find_entities
@@ -24,17 +24,6 @@ from pipelines.text.spans import Answers, find_answers
 
 LIKELY = 0.5
 """Probability from which a label that excludes no other is given."""
-MAX_ANSWER_TOKENS = 15
-
-
-@dataclass(frozen=True, kw_only=True)
-class Tokens:
-    """T tokens of C chunks, as ``pipelines.model.tokens.TokenizedDocuments`` has them."""
-
-    values: npt.NDArray[np.int32]  # [T]
-    offsets: npt.NDArray[np.int64]  # [C + 1]
-    chars: npt.NDArray[np.int32] | None = None  # [T, 2], needed for tokens and answers
-    words: npt.NDArray[np.int32] | None = None  # [T]; None: each token is a word
 
 
 def classify_type(labels: Labels) -> pa.DataType:
@@ -51,10 +40,10 @@ def classify_type(labels: Labels) -> pa.DataType:
 def classify_column(
     labels: Labels,
     logits: npt.NDArray[Any],
-    tokens: Tokens,
+    tokens: Inputs,
     *,
     aggregation: Aggregation = "simple",
-    max_answer_tokens: int = MAX_ANSWER_TOKENS,
+    max_answer_tokens: int = 30,
     cls_id: int | None = None,
 ) -> pa.Array:
     """The column of C chunks, of ``classify_type``.

@@ -82,3 +82,11 @@ def test_there_must_be_a_text_to_look_at(spec: PredictSpec) -> None:
 def test_a_look_at_what_is_not_there_is_refused(tiny_model: Path) -> None:
     with pytest.raises(SpecError, match="choose among hidden_states, pooler_output, attentions"):
         inspect(PredictSpec(model=str(tiny_model)), "the king", ["logits"])
+
+
+def test_a_second_text_belongs_to_the_first(spec: PredictSpec, capsys: pytest.CaptureFixture[str]) -> None:
+    follows = replace(spec, outputs=["next_sentence"], overlong="truncate", max_seqlen=20)
+    assert answer(follows, "the ship", View(), EncodePool(), Storage(), text_pair="a king") == 0
+    told = json.loads(capsys.readouterr().out)
+    assert told["tokens"] == ["[CLS]", "the", "ship", "[SEP]", "a", "king", "[SEP]"]
+    assert 0 < told["next_sentence"] < 1

@@ -17,13 +17,14 @@ from pipelines.model.loop import BatchLoop, Chunks
 from pipelines.model.tokenizer import DocumentTokenizer
 from pipelines.schema import ANSWER, CLASS, CLASSES, ENTITY, VALUE, VALUES
 from pipelines.spec import DocumentSpec
-from pipelines.stages.classified import Tokens, classify_column, classify_type
+from pipelines.model.inputs import Inputs
+from pipelines.stages.classified import classify_column, classify_type
 from tests.model.conftest import save
 
 LN3 = float(np.log(3))
 CPU = torch.device("cpu")
-TWO = Tokens(values=np.array([2, 5, 2, 6], np.int32), offsets=np.array([0, 2, 4]))
-PLACES = Tokens(
+TWO = Inputs(values=np.array([2, 5, 2, 6], np.int32), offsets=np.array([0, 2, 4]))
+PLACES = Inputs(
     values=np.array([2, 5, 6, 2, 7], np.int32),
     offsets=np.array([0, 3, 5]),
     chars=np.array([[-1, -1], [0, 3], [4, 9], [-1, -1], [-1, -1]], np.int32),
@@ -33,7 +34,7 @@ TEXTS = ["the ship", "a letter to the king and the clock tower of the mill in th
          "gold, 12 horses; market!", "東京 é \U0001f642 x unknownwords"]  # fmt: skip
 
 
-def column(labels: Labels, logits: Any, tokens: Tokens = TWO, **how: Any) -> pa.Array:
+def column(labels: Labels, logits: Any, tokens: Inputs = TWO, **how: Any) -> pa.Array:
     found = classify_column(labels, np.array(logits, np.float32), tokens, **how)
     found.validate(full=True)
     assert found.type == classify_type(labels)
@@ -93,7 +94,7 @@ def test_answers() -> None:
 
 
 def test_no_chunks() -> None:
-    none = Tokens(values=np.zeros(0, np.int32), offsets=np.array([0]), chars=np.zeros((0, 2), np.int32))
+    none = Inputs(values=np.zeros(0, np.int32), offsets=np.array([0]), chars=np.zeros((0, 2), np.int32))
     for labels in (
         Labels(kind="sequence", names=("A", "B")),
         Labels(kind="sequence", names=("A", "B"), problem="multi_label"),
@@ -107,7 +108,7 @@ def test_no_chunks() -> None:
 def test_chunks_that_failed_break_nothing() -> None:
     gone = np.full((4, 2), np.nan)
     for labels in (Labels(kind="sequence", names=("A", "B")), Labels(kind="token", names=("O", "A"))):
-        tokens = Tokens(values=TWO.values, offsets=TWO.offsets, chars=np.zeros((4, 2), np.int32))
+        tokens = Inputs(values=TWO.values, offsets=TWO.offsets, chars=np.zeros((4, 2), np.int32))
         assert len(column(labels, gone[:2] if labels.kind == "sequence" else gone, tokens)) == 2
 
 
@@ -141,7 +142,7 @@ def from_text(path: Path, texts: list[str], pairs: list[str] | None = None, **ho
     loop = BatchLoop(classifier.network, CPU, lanes=1, token_budget=64, max_positions=folder.max_positions)
     failures, _ = loop.run(chunks, harvest, lambda: HeadLogits.probe(classifier, CPU))
     assert failures == {}
-    tokens = Tokens(values=found.values, offsets=found.offsets, chars=found.chars, words=found.words)
+    tokens = Inputs(values=found.values, offsets=found.offsets, chars=found.chars, words=found.words)
     rows: list[Any] = classify_column(classifier.labels, harvest.values, tokens, **how).to_pylist()
     return rows
 
