@@ -5,6 +5,7 @@ torch is imported by the actors alone, as in ``pipelines.stages.encode``.
 
 from __future__ import annotations
 
+import json
 import time
 from typing import TYPE_CHECKING, Any
 
@@ -26,6 +27,7 @@ from pipelines.stages.tokenize import CHARS, INPUT_IDS, SEGMENT_B_START, SENTENC
 
 if TYPE_CHECKING:
     from pipelines.model.inputs import Inputs
+    from pipelines.model.reader import Reader
 
 
 def predict(
@@ -85,7 +87,7 @@ class ChunkPredictor:
         reader = Reader(folder, recipe.spec, **(settings or {}))
         check(reader, tokenizer, ray.get(gate) if gate else reference_of(recipe))
         self._predictor = Predictor(reader, tokenizer, recipe.spec)
-        self._facts = facts_of(reader)
+        self._facts = facts_of(reader) | _labels(reader)
         self._attempts = attempts
         self._idle_since = time.perf_counter()
 
@@ -114,6 +116,12 @@ class ChunkPredictor:
             stats=stats_of(predictions.stats),
             facts=self._facts,
         )
+
+
+def _labels(reader: Reader) -> dict[str, str]:
+    """The names that a classifier's numbers stand for, in their order, for the parts' footers."""
+    classifier = reader.equipment.classifier
+    return {"labels": json.dumps(classifier.labels.names)} if classifier else {}
 
 
 def inputs_of(table: pa.Table) -> Inputs:

@@ -12,12 +12,12 @@ import torch
 
 from pipelines.model.classifier import HeadLogits, load_classifier
 from pipelines.model.folder import read_folder, resolve
+from pipelines.model.inputs import Inputs
 from pipelines.model.labels import Labels
 from pipelines.model.loop import BatchLoop, Chunks
 from pipelines.model.tokenizer import DocumentTokenizer
 from pipelines.schema import ANSWER, CLASS, CLASSES, ENTITY, VALUE, VALUES
 from pipelines.spec import DocumentSpec
-from pipelines.model.inputs import Inputs
 from pipelines.stages.classified import classify_column, classify_type
 from tests.model.conftest import save
 

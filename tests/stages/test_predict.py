@@ -12,6 +12,9 @@ from pipelines.errors import SpecError
 from pipelines.predict_spec import PredictSpec
 from pipelines.run.local import Predictor
 from pipelines.schema import (
+    ANSWER,
+    CLASS,
+    ENTITY,
     FILLING,
     NEXT_SENTENCE,
     PSEUDO_PERPLEXITY,
@@ -127,6 +130,53 @@ def test_sentences_of_a_document(model: Path) -> None:
         [one["next_sentence"] for one in expected], abs=1e-6
     )
     assert found[1] == []
+
+
+def classifier(folder: Path, kind: str, labels: dict[int, str] | None) -> Path:
+    fields = {"id2label": labels, "label2id": {name: n for n, name in labels.items()}} if labels else {}
+    return save(folder, "Bert", kind=kind, fields=fields)
+
+
+THREE = {0: "dull", 1: "fine", 2: "grand"}
+
+
+@pytest.mark.parametrize(
+    ("kind", "labels", "fields", "column"),
+    [
+        (
+            "ForSequenceClassification",
+            {0: "dull", 1: "fine", 2: "grand"},
+            {"outputs": ["classify", "embedding"]},
+            CLASS,
+        ),
+        ("ForSequenceClassification", {0: "no", 1: "yes"}, {"text_pair": "b"}, CLASS),
+        ("ForTokenClassification", {0: "O", 1: "B-PER", 2: "I-PER"}, {"aggregation": "first"}, pa.list_(ENTITY)),
+        ("ForQuestionAnswering", None, {"question": "who spoke?"}, ANSWER),
+        ("ForQuestionAnswering", None, {"text_pair": "b", "overlong": "chunk", "max_seqlen": 9, "stride": 1}, ANSWER),
+    ],
+)
+def test_classes_entities_and_answers(
+    tmp_path: Path, kind: str, labels: dict[int, str] | None, fields: dict[str, object], column: pa.DataType
+) -> None:
+    spec = spec_of(classifier(tmp_path / "model", kind, labels), **{"outputs": ["classify"], **fields})
+    recipe = Recipe.of(spec)
+    texts, seconds = ["a king", "bread of stone"], ["war and peace", "a ship in the night of the winter"]
+    rows = ChunkPredictor(recipe, ON_CPU)(ChunkTokenizer(recipe)(pa.table({"id": [1, 2], "text": texts, "b": seconds})))
+    expected = Predictor(spec).predict(texts, seconds if spec.pairs else ())
+    assert rows["classify"].type == column
+    assert rows["classify"].to_pylist() == [one["classify"] for one in expected]
+    if "embedding" in spec.outputs:
+        assert rows["embedding"].to_pylist() == [one["embedding"] for one in expected]
+    if column == ANSWER:
+        asked = seconds if spec.pairs else texts
+        for row, answer in zip(rows["id"].to_pylist(), rows["classify"].to_pylist(), strict=True):
+            assert 0 <= answer["char_start"] < answer["char_end"] <= len(asked[row - 1])
+
+
+def test_a_footer_names_the_labels_in_their_order(tmp_path: Path) -> None:
+    recipe = Recipe.of(spec_of(classifier(tmp_path, "ForSequenceClassification", THREE), outputs=["classify"]))
+    _, header = unfold(ChunkPredictor(recipe, ON_CPU)(ChunkTokenizer(recipe)(slice_of(TEXTS))))
+    assert header.facts["labels"] == '["dull", "fine", "grand"]'
 
 
 def test_a_chunk_that_fails_takes_its_document_along(model: Path) -> None:
