@@ -1,23 +1,37 @@
-# make embed   set-up, the demo corpus, about a minute of embedding (ROWS=all for all of it, ROWS=500 for less)
-# make test    set-up, ruff, mypy, the whole test suite
-# make bench   Manta beside its peers on the same text (ROWS=, ROUNDS=); writes benchmarks/results/
-# make memory  what each process takes while 12 MB and 300 MB of text are embedded; writes benchmarks/results/
-# make lock    requirements.lock anew from the ranges in pyproject.toml
-# make clean   away with build/ and caches; .venv stays
+# make embed          set-up, the demo corpus, about a minute of embedding (ROWS=all for all of it, ROWS=500 for less)
+# make predict        set-up, a small masked language model, made once in SECONDS=300, about a minute of predicting (ROWS=)
+# make test           set-up, ruff, mypy, the whole test suite
+# make bench          Manta beside its peers on the same text (ROWS=, ROUNDS=); writes benchmarks/results/
+# make bench-predict  the same for masks and pseudo-perplexities, with the model of make predict (ROWS=, SCORED_ROWS=)
+# make memory         what each process takes while 12 MB and 300 MB of text are embedded; writes benchmarks/results/
+# make lock           requirements.lock anew from the ranges in pyproject.toml
+# make clean          away with build/ and caches; .venv stays
 #
 # Set-up needs Python 3.11 or later as python3 (PYTHON=... for another) and a package index; it all goes into .venv.
 
 PYTHON ?= python3
 ROUNDS ?= 3
 QUERY ?= What do we owe to soldiers who came home from the war?
+TEXT ?= The president of the United [MASK]
+SECONDS ?= 300
+SCORED_ROWS ?= 24
 
 SHELL := /bin/bash
 VENV := .venv/bin/python
 READY := .venv/requirements.lock
 
+# The demo corpus, and the model once; STEPS= trains for so many steps in place of SECONDS. Predictions of a model that is
+# gone would be in the way of its successor's.
+define MASKED_MODEL
+$(VENV) -m examples.demo_corpus --output build/sotu && \
+  $(VENV) -m examples.demo_corpus --output build/sotu-few --num_shards 1 --every 64 && \
+  { test -d build/minilm-mlm || { rm -rf build/sotu-predictions && \
+    $(VENV) -m examples.warm_start $(if $(STEPS),--steps $(STEPS),--seconds $(SECONDS)); }; }
+endef
+
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 
-.PHONY: help embed test bench memory lock clean
+.PHONY: help embed predict test bench bench-predict memory lock clean
 
 help:
 	@sed -n 's/^# \(make .*\)/\1/p' Makefile
@@ -27,6 +41,13 @@ embed: $(READY)
 	@$(VENV) -m examples.demo_corpus --output build/sotu
 	@$(VENV) -m jobs.embed --config examples/embed-sotu.yaml $(if $(filter all,$(ROWS)),,--limit $(ROWS))
 	@$(VENV) -m examples.neighbours "$(QUERY)"
+
+predict: ROWS ?= all
+predict: $(READY)
+	@$(MASKED_MODEL)
+	@$(VENV) -m jobs.predict --config examples/predict-sotu.yaml $(if $(filter all,$(ROWS)),,--limit $(ROWS))
+	@$(VENV) -m examples.surprises
+	@$(VENV) -m jobs.predict --spec.model build/minilm-mlm --text "$(TEXT)"
 
 test: $(READY)
 	@$(VENV) -m ruff check --quiet .
@@ -38,6 +59,11 @@ bench: ROWS ?= 2048
 bench: $(READY)
 	@$(VENV) -m examples.demo_corpus --output build/sotu
 	@$(VENV) -m benchmarks.embed --documents build/sotu --rows $(ROWS) --rounds $(ROUNDS)
+
+bench-predict: ROWS ?= 256
+bench-predict: $(READY)
+	@$(MASKED_MODEL)
+	@$(VENV) -m benchmarks.predict --rows $(ROWS) --scored_rows $(SCORED_ROWS) --rounds $(ROUNDS)
 
 memory: $(READY)
 	@$(VENV) -m examples.demo_corpus --output build/sotu

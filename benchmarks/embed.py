@@ -14,7 +14,6 @@ import shutil
 import statistics
 import sys
 from dataclasses import dataclass
-from datetime import date
 from importlib.util import find_spec
 from math import isnan
 from pathlib import Path
@@ -24,7 +23,8 @@ import numpy as np
 import pyarrow.dataset as ds
 
 from benchmarks import corpus
-from benchmarks.machine import hardware, slug, table, versions
+from benchmarks.contest import every_round, in_turn, publish, ratio, when_and_where
+from benchmarks.machine import table
 from benchmarks.peers import PEERS, Outcome
 from benchmarks.watch import Watched, watch
 
@@ -115,15 +115,16 @@ def vectors(output: Path) -> np.ndarray:
 def play(names: list[str], rounds: int, documents: Path, folder: Path) -> list[dict[str, Measured]]:
     """All rounds: what each contestant measured in each."""
     played = []
-    for number in range(rounds):
-        this: dict[str, tuple[Outcome, Watched]] = {}
-        for name in names if number % 2 == 0 else reversed(names):
-            print(f"round {number + 1} of {rounds}: {NAMES[name]}", flush=True)
-            this[name] = run(name, documents, folder)
+    for this in in_turn(names, rounds, lambda name: run(name, documents, folder), NAMES):
         found = {name: vectors(folder / name) for name in names}
         worst = {name: float((found[name] * found[names[0]]).sum(axis=1).min()) for name in names}
         played.append({name: Measured(*this[name], worst[name]) for name in names})
     return played
+
+
+def seconds_of(played: list[dict[str, Measured]]) -> list[dict[str, float]]:
+    """Of each round the seconds of each contestant."""
+    return [{name: measured.outcome.seconds for name, measured in this.items()} for this in played]
 
 
 def compare(played: list[dict[str, Measured]], num_rows: int, num_tokens: int) -> str:
@@ -138,7 +139,7 @@ def _line(name: str, names: list[str], played: list[dict[str, Measured]], num_ro
     mine = [measured[name] for measured in played]
     seconds = statistics.median(m.outcome.seconds for m in mine)
     peers = [peer for peer in names if peer != "manta"]
-    ratios = [statistics.median(m[peer].outcome.seconds / m[name].outcome.seconds for m in played) for peer in peers]
+    ratios = [ratio(seconds_of(played), name, peer) for peer in peers]
     padding = statistics.median(1 - num_tokens / m.outcome.num_computed_tokens for m in mine)
     private = statistics.median(m.watched.total_private_bytes for m in mine) / 1e6
     first = statistics.median(m.watched.first_file_seconds for m in mine)
@@ -155,13 +156,6 @@ def _line(name: str, names: list[str], played: list[dict[str, Measured]], num_ro
         f"{cosine:.5f}",
     ]
     return [NAMES[name], *speeds, *costs]
-
-
-def every_round(played: list[dict[str, Measured]], num_tokens: int) -> str:
-    """Tokens/s of each contestant in each round."""
-    speeds = {name: [num_tokens / m[name].outcome.seconds for m in played] for name in played[0]}
-    rows = [[NAMES[name], *(f"{speed:,.0f}" for speed in mine)] for name, mine in speeds.items()]
-    return table(["tokens/s", *(f"round {number + 1}" for number in range(len(played)))], rows)
 
 
 def main(
@@ -185,17 +179,15 @@ def main(
     text = corpus.thin(documents, folder / f"corpus-{rows}", num_rows)["text"].to_pylist()
     num_tokens = corpus.num_tokens(text, model_folder(), MAX_SEQLEN)
     played = play(contestants, rounds, folder / f"corpus-{rows}", folder)
+    by_round = every_round("tokens/s", num_tokens, seconds_of(played), NAMES)
     report = PAGE.format(
         command=f"make bench ROWS={rows} ROUNDS={rounds}",
-        measured=f"{date.today()}, on {hardware()}. {versions()}.",
+        measured=when_and_where(),
         text=f"{len(text):,} paragraphs of the demo corpus, {num_tokens:,} tokens",
         rounds=rounds,
-        tables=f"{compare(played, len(text), num_tokens)}\n\n{every_round(played, num_tokens)}",
+        tables=f"{compare(played, len(text), num_tokens)}\n\n{by_round}",
     )
-    results.mkdir(parents=True, exist_ok=True)
-    path = results / f"embed-{slug(hardware())}-{date.today()}.md"
-    path.write_text(report)
-    print(f"\n{report}\n{path}")
+    publish(report, "embed", results)
 
 
 if __name__ == "__main__":

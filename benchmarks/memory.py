@@ -11,14 +11,14 @@ from __future__ import annotations
 import json
 import shutil
 import sys
-from datetime import date
 from pathlib import Path
 
 import jsonargparse
 
 from benchmarks import corpus
+from benchmarks.contest import publish, when_and_where
 from benchmarks.embed import model_folder
-from benchmarks.machine import hardware, slug, table, versions
+from benchmarks.machine import table
 from benchmarks.watch import Watched, watch
 
 WIDTH = 32
@@ -100,12 +100,8 @@ def main(
     folder = Path("build/memory")
     model = tiny_model(folder / "model")
     found = {size: embed(documents, size, folder, model) for size in megabytes}
-    measured = f"{date.today()}, on {hardware()}. {versions()}."
-    report = PAGE.format(command="make memory", measured=measured, width=WIDTH, table=compare(found))
-    results.mkdir(parents=True, exist_ok=True)
-    path = results / f"memory-{slug(hardware())}-{date.today()}.md"
-    path.write_text(report)
-    print(f"{report}\n{path}")
+    page = PAGE.format(command="make memory", measured=when_and_where(), width=WIDTH, table=compare(found))
+    publish(page, "memory", results)
 
 
 if __name__ == "__main__":

@@ -39,10 +39,14 @@ def documents(shard: int = 0, num_shards: int = 1) -> pa.Table:
     return pa.table([list(column) for column in zip(*rows, strict=True)], SCHEMA)
 
 
-def write(output: Path, num_shards: int = 8) -> pa.Table:
-    """Write the corpus as ``num_shards`` Parquet files into a folder; give back all of it as one table."""
+def write(output: Path, num_shards: int = 8, every: int = 1) -> pa.Table:
+    """Write the corpus as ``num_shards`` Parquet files into a folder; give back all of it as one table.
+
+    ``every`` n takes a shard's first paragraph and each n-th from there.
+    """
     output.mkdir(parents=True, exist_ok=True)
     shards = [documents(shard, num_shards) for shard in range(num_shards)]
+    shards = [table.take(pa.array(range(0, table.num_rows, every))) for table in shards]
     for number, table in enumerate(shards):
         _publish(output / f"sotu-{number:02d}-of-{num_shards:02d}.parquet", table)
     return pa.concat_tables(shards)
@@ -59,14 +63,15 @@ def _publish(path: Path, table: pa.Table) -> None:
     aside.replace(path)
 
 
-def main(output: Path = Path("build/sotu"), num_shards: int = 8) -> None:
+def main(output: Path = Path("build/sotu"), num_shards: int = 8, every: int = 1) -> None:
     """Write the demo corpus.
 
     Args:
         output: Folder for the Parquet files.
         num_shards: Number of files.
+        every: Take every so many paragraphs, for a small corpus that knows all years too.
     """
-    corpus = write(output, num_shards)
+    corpus = write(output, num_shards, every)
     megabytes = sum(len(text) for text in corpus["text"].to_pylist()) / 1e6
     print(f"{output}: {corpus.num_rows:,} paragraphs in {num_shards} shards, {megabytes:.1f} million characters")
 

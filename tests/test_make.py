@@ -113,7 +113,7 @@ def test_every_package_of_the_house_is_installed_by_setuptools() -> None:
     assert [str(folder) for folder in sorted(folders) if not (ROOT / folder / "__init__.py").is_file()] == []
 
 
-@pytest.mark.parametrize("target", ["embed", "test", "bench", "memory", "lock", "clean"])
+@pytest.mark.parametrize("target", ["embed", "predict", "test", "bench", "bench-predict", "memory", "lock", "clean"])
 def test_makefile_has_its_targets(target: str) -> None:
     plan = make("--dry-run", target)
     assert plan.returncode == 0, plan.stderr
@@ -124,6 +124,17 @@ def test_rows_become_a_limit() -> None:
     assert "--limit 4096" in make("--dry-run", "embed").stdout
     assert "--limit 12" in make("--dry-run", "embed", "ROWS=12").stdout
     assert "--limit" not in make("--dry-run", "embed", "ROWS=all").stdout
+
+
+def test_steps_stand_for_seconds() -> None:
+    assert "--seconds 300" in make("--dry-run", "predict").stdout
+    assert "--seconds 60" in make("--dry-run", "predict", "SECONDS=60").stdout
+    assert "--steps 3;" in make("--dry-run", "predict", "STEPS=3").stdout
+    assert "--limit" not in make("--dry-run", "predict").stdout
+    assert (
+        "--rows 8 --scored_rows 2 --rounds 1"
+        in make("--dry-run", "bench-predict", "ROWS=8", "SCORED_ROWS=2", "ROUNDS=1").stdout
+    )
 
 
 def test_makefile_names_modules_that_exist() -> None:

@@ -8,7 +8,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from benchmarks.embed import Measured, compare, every_round, reported, vectors
+from benchmarks.embed import Measured, compare, reported, seconds_of, vectors
 from benchmarks.peers import Outcome
 from benchmarks.watch import Watched
 
@@ -16,10 +16,6 @@ from benchmarks.watch import Watched
 def measured(seconds: float, num_computed_tokens: int = 1000, cosine: float = 1.0) -> Measured:
     watched = Watched(seconds=seconds + 5, first_file_seconds=3.0, total_private_bytes=2_000_000_000)
     return Measured(Outcome(seconds, num_computed_tokens), watched, cosine)
-
-
-def cells(line: str) -> list[str]:
-    return [cell.strip() for cell in line.strip("|").split("|")]
 
 
 def test_ratios_are_paired_by_round() -> None:
@@ -33,7 +29,7 @@ def test_ratios_are_paired_by_round() -> None:
         cell.strip() for cell in compare(played, num_rows=100, num_tokens=960).splitlines()[3].strip("|").split("|")
     ]
     assert manta == ["Manta", "480", "50.0", "4.00", "4.0%", "-", "2,000", "3.0", "7.0", "0.99980"]
-    assert cells(every_round(played, 960).splitlines()[3]) == ["Manta", "480", "240", "480"]
+    assert seconds_of(played)[1] == {"st-float32": 16.0, "manta": 4.0}
 
 
 def test_the_report_is_read_from_the_encoders_clock(tmp_path: Path) -> None:
