@@ -1,8 +1,7 @@
 """The README is true: its commands and its Python run here, as a reader would type them.
 
 They run in a copy of the house, on the demo corpus, with ``--limit 512`` and the like made smaller to save minutes. The
-first starts a Ray of its own, as on a laptop; the others find a cluster by ``RAY_ADDRESS``.
-``make test`` is what CI runs.
+first starts a Ray of its own, as on a laptop; the others find a cluster by ``RAY_ADDRESS``. CI itself runs ``make test``.
 """
 
 from __future__ import annotations
@@ -118,7 +117,7 @@ def test_command(command: str, desk: Desk) -> None:
         assert "Most surprising:" in told
         assert told.rstrip().splitlines()[-1].startswith('{"tokens": ["[CLS]", "the", "president"')
     else:
-        assert told.startswith(("embed", "[-0.", "[0.", '{"tokens"'))
+        assert told.startswith(("embed", "predict", "[-0.", "[0.", '{"tokens"'))
 
 
 @pytest.mark.parametrize("code", PYTHON)
