@@ -1,7 +1,7 @@
 """The README is true: its commands and its Python run here, as a reader would type them.
 
 They run in a copy of the house, on the demo corpus, with ``--limit 512`` and the like made smaller to save minutes. The
-first starts a Ray of its own, as on a laptop; the others find a cluster by ``RAY_ADDRESS``. CI itself runs ``make test``.
+first starts a Ray of its own, as on a laptop; the others find a cluster by ``RAY_ADDRESS``. CI runs ``make test``.
 """
 
 from __future__ import annotations
