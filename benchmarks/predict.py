@@ -56,7 +56,7 @@ contestant's, and its mean; "private" the process's memory (USS) at its peak.
   Masks are filled one text at a time, as `pipeline("fill-mask")` does; for a pseudo-perplexity a text's masked copies
   are run {max_rows} at a time.
 - Manta: `pipelines.run.local.Predictor` with all texts, which is what an actor of `jobs.predict` does with a slice. Its
-  default precision is bfloat16 where the processor has it; the head stays in float32.
+  default precision is bfloat16 where the processor is faster in it; the head stays in float32.
 """
 
 

@@ -61,7 +61,7 @@ class DocumentSpec:
     stride: int = 0
     """Tokens that neighbouring chunks share (overlong=chunk)."""
     precision: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
-    """Precision of the network; auto: bfloat16 where the processor has it. What follows it is always in float32."""
+    """Precision of the network; auto: bfloat16 where the processor is faster in it. What follows is in float32."""
     trust_remote_code: bool = False
     """Run Python code that the model folder carries. Only for folders whose code you have read."""
     model_class: str = ""
