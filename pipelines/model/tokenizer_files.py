@@ -38,7 +38,9 @@ def named_token(folder: ModelFolder, role: str) -> str:
 def _convert(folder: ModelFolder, spec: DocumentSpec) -> Tokenizer:
     """The tokenizer that transformers makes from older files (vocab.txt, sentencepiece)."""
     from transformers import AutoConfig, AutoTokenizer
+    from transformers.utils import logging
 
+    logging.set_verbosity_error()  # what old configs lack is no fault of the reader's
     told = "model_type" in folder.config  # else transformers would not know which tokenizer the files are for
     config = None if told else AutoConfig.for_model(folder.model_type, **folder.config)
     try:
