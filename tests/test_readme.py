@@ -41,6 +41,8 @@ def blocks(language: str) -> list[str]:
 COMMANDS, PYTHON = blocks("bash"), blocks("python")
 (BY_CONFIG,) = (command for command in COMMANDS if "--config" in command and command.count("--") == 2)
 SHORTER = {"--limit 512": "--limit 40", "make predict": "make predict STEPS=2 ROWS=24"}
+MAKE = ("MAKEFLAGS", "MAKELEVEL", "MFLAGS")
+"""What ``make test`` tells a make that its tests start: a reader's make is nobody's."""
 (SUBMITTED,) = (command for command in COMMANDS if "ray job submit" in command)
 
 
@@ -64,10 +66,10 @@ class Desk:
     def call(self, words: list[str], environment: dict[str, str]) -> str:
         """What a process in the folder prints, in a shell where the virtual environment is active."""
         path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
+        own = {name: value for name, value in environment.items() if name not in MAKE}
         done = subprocess.run(
-            words, cwd=self.folder, env=environment | {"PATH": path}, capture_output=True, text=True, timeout=580,
-            check=False,
-        )  # fmt: skip
+            words, cwd=self.folder, env=own | {"PATH": path}, capture_output=True, text=True, timeout=580, check=False
+        )
         assert done.returncode == 0, done.stderr[-3000:] + done.stdout[-3000:]
         return done.stdout
 

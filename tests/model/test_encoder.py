@@ -104,7 +104,7 @@ def broken(make_folder: Callable[..., Path], monkeypatch: pytest.MonkeyPatch) ->
         encoder = Encoder(folder, spec_for(folder), token_budget=token_budget)
         run = encoder._network.padded
 
-        def spoiled(input_ids_bs: torch.Tensor, attention_mask_bs: torch.Tensor) -> torch.Tensor:
+        def spoiled(input_ids_bs: torch.Tensor, attention_mask_bs: torch.Tensor, types: None) -> torch.Tensor:
             factor = spoil(input_ids_bs)
             hidden_td = run(input_ids_bs, attention_mask_bs)
             return hidden_td if factor is None else hidden_td * factor
