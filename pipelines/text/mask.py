@@ -41,6 +41,8 @@ def mask_copies(
     ``scorable`` bool[T] leaves out special tokens and the like; ``words`` [T] numbers the word of each token, equal
     for neighbours in one word. ``stride`` n masks every n-th token (or word) in one copy, so that a chunk has n copies
     in place of one for each: faster, but a token's context has holes, and scores fall as n gets small; 0: one at once.
+    On 24 paragraphs by the demo's model (-4.13 a token) n = 4 / 8 / 16 changed the mean log-probability of a token by
+    -0.065 / -0.014 / -0.002; the paragraphs' ranks stayed (Spearman 0.987 / 0.997 / 0.991).
     """
     copies = [_of_chunk(scorable[a:b], words[a:b], unit, stride) for a, b in itertools.pairwise(offsets)]
     counts = [len(sizes) for sizes, _, _ in copies]
