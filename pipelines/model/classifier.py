@@ -4,7 +4,6 @@
     loop = BatchLoop(classifier.network, device, ...)
     harvest = HeadLogits(classifier, chunks, device)
     failures, stats = loop.run(chunks, harvest, lambda: HeadLogits.probe(classifier, device))
-    failures = harvest.not_finite() | failures
     harvest.values  # [n, L] of chunks, [T, L] of tokens, [T, 2] of an answer's start and end
 
 Several harvests share a forward pass where one calls the others. What the logits say is in
@@ -65,13 +64,6 @@ class HeadLogits:
     def values(self) -> npt.NDArray[np.float32]:
         """Logits: [n, L] of chunks, [T, L] of tokens, [T, 2] of the tokens as an answer's start and end."""
         return self._home.cpu().numpy()
-
-    def not_finite(self) -> dict[int, str]:
-        """Chunks with a logit that is no number, such as those that failed, and why they are none to be used."""
-        places = np.flatnonzero(~np.isfinite(self.values).all(axis=1))
-        if self._head.kind != "sequence":
-            places = np.unique(np.searchsorted(self._chunks.offsets, places, side="right") - 1)
-        return dict.fromkeys(places.tolist(), "the logits are not finite")
 
     def __call__(self, rows: Rows, hidden_td: Tensor, lengths_b: Tensor) -> None:
         """Put the logits of a batch home."""

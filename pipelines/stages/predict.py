@@ -45,7 +45,7 @@ def predict(
 def predictor_settings(gpu: EncodePool, pool: ActorPool, num_threads: int) -> dict[str, Any]:
     """How a predictor of the pool runs. SpecError where it is to be compiled."""
     if gpu.compile:
-        refuse(gpu, "compile", "a masked language model is not compiled: set it to false")
+        refuse(gpu, "compile", "what predicts is not compiled: set it to false")
     settings = encoder_settings(gpu, pool, num_threads)
     del settings["compile"]
     return settings

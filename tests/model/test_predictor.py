@@ -237,6 +237,14 @@ def test_vectors_that_are_not_finite_are_failures(folder: ModelFolder) -> None:
     assert predictions.failures == {1: NOT_FINITE, 2: NOT_FINITE}
 
 
+@pytest.mark.parametrize("kind", ["ForSequenceClassification", "ForTokenClassification"])
+def test_logits_that_are_not_finite_are_failures(make_folder: Callable[..., Path], kind: str) -> None:
+    asking = Asking(read_folder(make_folder("Bert", kind=kind)), "classify")
+    network: Any = asking.predictor._reader.equipment.network
+    network.words[VOCABULARY.index("king")] = torch.nan
+    assert asking.predict(["the ship", "the king", "king of war", "bread"]).failures == {1: NOT_FINITE, 2: NOT_FINITE}
+
+
 def test_a_tokenizer_without_a_mask_is_refused(make_folder: Callable[..., Path]) -> None:
     path = make_folder("Bert", kind="ForMaskedLM")
     (path / "tokenizer.json").write_text((path / "tokenizer.json").read_text().replace("[MASK]", "[HOLE]"))
