@@ -22,7 +22,10 @@ LIBRARIES = {
     "spec": set(),
     "predict_spec": set(),
     "fingerprint": set(),
+    "pretrain_spec": set(),
+    "prepare_spec": set(),
     "schema": {"numpy", "pyarrow"},
+    "instances": {"pyarrow"},
     "text": {"numpy"},
     "model": {"numpy", "torch", "transformers", "tokenizers", "safetensors"},
     "store": {
@@ -38,18 +41,23 @@ LIBRARIES = {
         "filelock",
     },
 }
+SPECS = {"errors", "spec", "predict_spec", "prepare_spec", "pretrain_spec"}
+CONTRACTS = {"fingerprint", "schema", "instances"}
 ROOMS = {
     "errors": set(),
     "spec": {"errors"},
     "predict_spec": {"spec"},
     "fingerprint": set(),
+    "pretrain_spec": {"errors", "spec"},
+    "prepare_spec": {"errors", "spec"},
     "schema": {"errors"},
+    "instances": set(),
     "text": {"errors"},
-    "model": {"errors", "spec", "predict_spec", "text"},
+    "model": {*SPECS, "text"},
     "store": {"errors", "spec", "fingerprint", "schema"},
-    "stages": {"errors", "spec", "predict_spec", "fingerprint", "schema", "text", "model", "store"},
-    "train": {"errors", "spec", "predict_spec", "fingerprint", "schema", "text", "model", "store"},
-    "run": {"errors", "spec", "predict_spec", "fingerprint", "schema", "text", "model", "store", "stages", "train"},
+    "stages": {*SPECS, *CONTRACTS, "text", "model", "store"},
+    "train": {*SPECS, *CONTRACTS, "text", "model", "store"},
+    "run": {*SPECS, *CONTRACTS, "text", "model", "store", "stages", "train"},
 }
 # Modules that are imported where start-up time or a bare machine counts, and what they must not bring along.
 LIGHT = {
