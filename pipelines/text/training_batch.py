@@ -1,0 +1,81 @@
+"""What training reads, and what one forward and backward pass gets of it: flat arrays of token ids.
+
+``values`` holds all tokens end to end, ``offsets`` where each instance begins, from 0, and where the last one ends.
+Whether a batch runs padded or packed is the model's choice.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from pipelines.text.pack import gathered
+
+Ints = npt.NDArray[np.int64]
+
+NO_LABEL = -100
+"""Label of an instance that has none."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Instances:
+    """n instances of T tokens in all, unmasked, and which instances they are.
+
+    ``number`` is an instance's place among all of the data, the same in every epoch; with ``epoch`` it names a draw.
+    """
+
+    values: npt.NDArray[np.int32]  # [T]
+    offsets: Ints  # [n + 1]
+    segment_b_start: npt.NDArray[np.int32]  # [n], place of segment B's first token; 0: one segment
+    sentence_labels: npt.NDArray[np.int8]  # [n], NO_LABEL: none
+    epoch: Ints  # [n]
+    number: Ints  # [n]
+
+    def __len__(self) -> int:
+        return len(self.offsets) - 1
+
+    @property
+    def lengths(self) -> Ints:
+        """Tokens of each instance."""
+        return np.diff(self.offsets)
+
+    def take(self, rows: npt.NDArray[Any]) -> Instances:
+        """The instances of these places, in this order."""
+        lengths = self.lengths[rows]
+        return Instances(
+            values=self.values[gathered(self.offsets[rows], lengths)],
+            offsets=np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64),
+            segment_b_start=self.segment_b_start[rows],
+            sentence_labels=self.sentence_labels[rows],
+            epoch=self.epoch[rows],
+            number=self.number[rows],
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainingBatch:
+    """n instances of T tokens as the network sees them, and the M tokens that it is to tell.
+
+    With "span" the targets are sequences for a decoder, instance i's being targets[target_offsets[i]:
+    target_offsets[i + 1]], and there are no positions; else the vector at positions[m] is to tell targets[m].
+    """
+
+    objective: str  # "mlm+nsp", "mlm+sop", "mlm", "causal", "span"
+    values: npt.NDArray[np.int32]  # [T]
+    offsets: Ints  # [n + 1]
+    segment_b_start: npt.NDArray[np.int32]  # [n]
+    positions: Ints  # [M], flat places among the values, rising
+    targets: Ints  # [M]
+    sentence_labels: Ints  # [n], NO_LABEL: none
+    target_offsets: Ints | None = None  # [n + 1], "span" alone
+
+    def counts(self) -> dict[str, int]:
+        """How many things each loss of the objective tells, by the name of the loss: also where it is none."""
+        words, _, sentences = self.objective.partition("+")
+        counts = {"clm" if words == "causal" else words: len(self.targets)}
+        if sentences:
+            counts[sentences] = int((self.sentence_labels != NO_LABEL).sum())
+        return counts
