@@ -69,8 +69,8 @@ class HealthWatch:
         return (
             f"step {self._step}: the MLM loss stays at {loss:.2f}, near the unigram entropy of the corpus "
             f"({self._entropy:.2f}): the model knows how frequent tokens are and uses no context yet; small models "
-            "stay there for thousands of steps, and where it lasts a higher learning rate, or a checkpoint to go on from, "
-            "brings it off"
+            "stay there for thousands of steps, and where it lasts a higher learning rate, or a checkpoint to go on "
+            "from, brings it off"
         )
 
     def chance(self) -> str:
@@ -84,8 +84,8 @@ class HealthWatch:
             return ""
         return (
             f"step {self._step}: the MLM loss fell from {before:.2f} to {now:.2f}, and {name.upper()} is still at "
-            f"chance ({accuracy:.0%} right): its labels may be wrong, or all documents about the same; look at the share of "
-            "random pairs that prepare reported, and whether documents are whole texts rather than sentences"
+            f"chance ({accuracy:.0%} right): its labels may be wrong, or all documents about the same; look at the "
+            "share of random pairs that prepare reported, and whether documents are whole texts rather than sentences"
         )
 
     def data_wait(self) -> str:
