@@ -44,6 +44,13 @@ def order(count: int, seed: int, *keys: int) -> npt.NDArray[np.int64]:
     return np.argsort(bits(seed, *keys, np.arange(count)), kind="stable")
 
 
+def shuffled(draws: Bits, groups: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+    """A permutation that keeps the members of a group together, groups rising, each group's by their draws."""
+    order = np.argsort(draws)  # equal draws, of 2**64, in any order; numpy's stable sort takes eight times as long
+    narrow = groups[order].astype(np.min_scalar_type(int(groups.max(initial=0))))  # of 16 bits it sorts by radix
+    return order[np.argsort(narrow, kind="stable")]
+
+
 def _unsigned(key: Keys) -> Bits:
     if isinstance(key, int):
         return np.asarray(key & 0xFFFFFFFFFFFFFFFF, np.uint64)

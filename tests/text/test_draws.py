@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from pipelines.text.draws import below, bits, order, uniform
+from pipelines.text.draws import below, bits, order, shuffled, uniform
 
 
 def test_the_mixing_function_is_the_published_one() -> None:
@@ -47,3 +47,13 @@ def test_order_is_a_permutation_of_its_own_for_each_key() -> None:
     assert order(50, 3, 1).tolist() != order(50, 3, 2).tolist()
     assert order(50, 3, 1).tolist() == order(50, 3, 1).tolist()
     assert order(0, 3).tolist() == []
+
+
+def test_groups_are_shuffled_each_by_itself() -> None:
+    groups = np.array([0, 0, 0, 2, 2, 5])
+    draws = np.array([30, 10, 20, 5, 2**64 - 1, 7], np.uint64)
+    assert shuffled(draws, groups).tolist() == [1, 2, 0, 3, 4, 5]
+    many = np.repeat(np.arange(70_000), 2)  # more than 16 bits tell apart
+    drawn = bits(1, np.arange(140_000))
+    assert shuffled(drawn, many).tolist() == np.lexsort((drawn, many)).tolist()
+    assert shuffled(np.array([], np.uint64), np.array([], np.int64)).tolist() == []
