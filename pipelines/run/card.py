@@ -1,0 +1,80 @@
+"""A model's card, the README.md of its folder: what it is, what it was trained on and how, how well it does."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+Row = Mapping[str, float]
+PIPELINES = {"mlm": "fill-mask", "clm": "text-generation", "span": "text2text-generation"}
+"""Pipeline of transformers that a loss trains for."""
+MEASURES = {"loss": ".3f", "perplexity": ".2f", "accuracy": ".1%"}
+LOSSES = {"mlm": "masked tokens", "nsp": "next sentence", "sop": "sentence order", "clm": "next token", "span": "spans"}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Card:
+    """What a card tells. Tables are names and values, in order."""
+
+    name: str
+    architecture: str
+    made_of: Mapping[str, Any]
+    """The corpus: where its instances are, how many, of which tokenizer."""
+    spec: Mapping[str, Any]
+    numbers: Mapping[str, Any]
+    """What the training came to: steps, tokens, seconds, workers."""
+    evaluation: Row
+    """The last evaluation on held-out documents."""
+    new_parts: Sequence[str] = ()
+    """Parts of the network that the checkpoint lacked, and that began anew."""
+    fingerprint: str = ""
+
+    def __str__(self) -> str:
+        """The card, as Markdown."""
+        sections = [
+            _front_matter(self),
+            f"# {self.name}\n\n{self._introduction()}",
+            f"## How well it does\n\nOn documents that were held out:\n\n{_evaluation(self.evaluation)}",
+            "![losses and accuracies over the steps](curves.png)",
+            f"## Corpus\n\n{_table(self.made_of)}",
+            f"## Training\n\n{_table(self.numbers)}",
+            f"<details><summary>Specification, fingerprint {self.fingerprint}</summary>\n\n"
+            f"```json\n{json.dumps(dict(self.spec), indent=2)}\n```\n\n</details>",
+        ]
+        return "\n\n".join(section for section in sections if section) + "\n"
+
+    def _introduction(self) -> str:
+        begun = f"{self.architecture}, trained by Manta on the corpus below."
+        if not self.new_parts:
+            return begun
+        return (
+            f"{begun} The checkpoint that it goes on from lacked {', '.join(self.new_parts)}: made anew, and trained."
+        )
+
+
+def _front_matter(card: Card) -> str:
+    pipeline = next((PIPELINES[name] for name in PIPELINES if f"loss_{name}" in card.evaluation), "feature-extraction")
+    return f"---\nlibrary_name: transformers\npipeline_tag: {pipeline}\ntags:\n- manta\n---"
+
+
+def _evaluation(row: Row) -> str:
+    """A line a loss, a column a measure; what was not measured stays empty."""
+    measured = [name for name in LOSSES if f"loss_{name}" in row]
+    if not measured:
+        return "No documents were held out."
+    lines = [f"| | {' | '.join(MEASURES)} |", "|---|" + "---:|" * len(MEASURES)]
+    for name in measured:
+        values = [row.get(f"{measure}_{name}") for measure in MEASURES]
+        shown = ["" if value is None else format(value, MEASURES[m]) for m, value in zip(MEASURES, values, strict=True)]
+        lines.append(f"| {LOSSES[name]} | {' | '.join(shown)} |")
+    return "\n".join(lines)
+
+
+def _table(values: Mapping[str, Any]) -> str:
+    return "\n".join(["| | |", "|---|---|", *(f"| {name} | {_shown(value)} |" for name, value in values.items())])
+
+
+def _shown(value: Any) -> str:
+    return f"{value:,}" if isinstance(value, int | float) and not isinstance(value, bool) else str(value)

@@ -1,0 +1,41 @@
+from __future__ import annotations
+
+import yaml
+
+from pipelines.run.card import Card
+
+CARD = Card(
+    name="bert-tiny-sotu",
+    architecture="bert-tiny",
+    made_of={"instances": "s3://bucket/instances", "instances to learn from": 12345, "tokenizer": "wordpiece, 8,000"},
+    spec={"architecture": "bert-tiny", "seed": 0},
+    numbers={"steps": 1000, "hours": 1.5},
+    evaluation={"step": 1000, "loss_mlm": 4.0625, "perplexity_mlm": 58.12, "accuracy_mlm": 0.3125, "loss_nsp": 0.25},
+    fingerprint="abc123",
+)
+
+
+def test_a_card_begins_with_what_the_hub_reads() -> None:
+    _, front, _ = str(CARD).split("---\n", 2)
+    assert yaml.safe_load(front) == {"library_name": "transformers", "pipeline_tag": "fill-mask", "tags": ["manta"]}
+
+
+def test_a_card_tells_numbers_corpus_and_spec() -> None:
+    lines = str(CARD).splitlines()
+    assert "# bert-tiny-sotu" in lines
+    assert "| masked tokens | 4.062 | 58.12 | 31.2% |" in lines
+    assert "| next sentence | 0.250 |  |  |" in lines
+    assert "| instances to learn from | 12,345 |" in lines
+    assert "| hours | 1.5 |" in lines
+    assert '  "architecture": "bert-tiny",' in lines
+    assert "abc123" in str(CARD)
+    assert "made anew" not in str(CARD)
+
+
+def test_new_parts_and_missing_measurements_are_said() -> None:
+    card = Card(
+        name="n", architecture="a", made_of={}, spec={}, numbers={}, evaluation={}, new_parts=["cls.predictions"]
+    )
+    assert "lacked cls.predictions: made anew" in str(card)
+    assert "No documents were held out." in str(card)
+    assert "pipeline_tag: feature-extraction" in str(card)
