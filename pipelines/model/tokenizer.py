@@ -15,9 +15,9 @@ from functools import lru_cache
 import numpy as np
 from tokenizers import Encoding
 
-from pipelines.errors import SpecError
 from pipelines.model.asked import Asked, asked_of
 from pipelines.model.folder import ModelFolder
+from pipelines.model.special_tokens import special_tokens
 from pipelines.model.tokenizer_files import load_tokenizer, named_token
 from pipelines.model.tokens import Frame, Ids, TokenizedDocuments, common_prefix, cut, joined, word_numbers
 from pipelines.predict_spec import PredictSpec
@@ -37,17 +37,6 @@ class _Prompt:
     ids: Ids  # without special tokens
 
 
-@dataclass(frozen=True)
-class _Template:
-    """Special tokens around a text, and around and between two."""
-
-    before: Ids
-    after: Ids
-    between: Ids
-    end: Ids  # after the second
-    has_types: bool  # whether the second text's tokens are of a type of their own
-
-
 class DocumentTokenizer:
     """Cuts documents into chunks of at most ``spec.max_seqlen`` tokens.
 
@@ -57,8 +46,8 @@ class DocumentTokenizer:
     def __init__(self, folder: ModelFolder, spec: DocumentSpec) -> None:
         os.environ["TOKENIZERS_PARALLELISM"] = "false"  # one actor a core beats many threads in one
         self._folder, self._spec, self._asked = folder, spec, asked_of(spec, folder)
-        self._tokenizer = load_tokenizer(folder, spec)
-        self._template = self._special_tokens()
+        self._tokenizer = load_tokenizer(folder, trust_remote_code=spec.trust_remote_code)
+        self._template = special_tokens(self._tokenizer)
         self._lone = np.array([folder.pad_token_id], np.int32)  # stands for a text that has no token at all
         self._prompt = lru_cache(maxsize=16)(self._measure)
         self._room(len(self._prompt(spec.prompt).ids))
@@ -203,22 +192,6 @@ class DocumentTokenizer:
     def _measure(self, prompt: str) -> _Prompt:
         prompt = SURROGATES.sub("\ufffd", prompt)
         return _Prompt(prompt, np.array(self._tokenizer.encode(prompt, add_special_tokens=False).ids, np.int32))
-
-    def _special_tokens(self) -> _Template:
-        """What the tokenizer puts around a text and between two; ids that are the text's own are told by "a"."""
-        bare = self._tokenizer.encode("a", add_special_tokens=False).ids
-        before, after = _around(self._tokenizer.encode("a", add_special_tokens=True).ids, bare)
-        pair = self._tokenizer.encode("a", "a", add_special_tokens=True)
-        between, end = _around(pair.ids[len(before) + len(bare) :], bare)
-        return _Template(before, after, between, end, any(pair.type_ids))
-
-
-def _around(ids: list[int], bare: list[int]) -> tuple[Ids, Ids]:
-    """What stands before and after a text's own ids."""
-    for start in range(len(ids) - len(bare) + 1):
-        if ids[start : start + len(bare)] == bare:
-            return np.array(ids[:start], np.int32), np.array(ids[start + len(bare) :], np.int32)
-    raise SpecError("the tokenizer changes a text's own tokens when it adds special ones: choose another model")
 
 
 def _no_words(ids: Ids) -> Ids:

@@ -3,20 +3,41 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Protocol
 
 from tokenizers import Tokenizer
 from tokenizers.normalizers import Lowercase
 from tokenizers.normalizers import Sequence as Normalizers
 
 from pipelines.errors import SpecError
-from pipelines.model.folder import ModelFolder
-from pipelines.spec import DocumentSpec
 
 
-def load_tokenizer(folder: ModelFolder, spec: DocumentSpec) -> Tokenizer:
+class TokenizerFolder(Protocol):
+    """A folder that holds a tokenizer, such as a ``ModelFolder``."""
+
+    @property
+    def network_path(self) -> Path:
+        """Where the tokenizer's files are."""
+
+    @property
+    def lowercase(self) -> bool:
+        """Whether text is put into lower case first, whatever the tokenizer does itself."""
+
+    @property
+    def config(self) -> Mapping[str, Any]:
+        """What config.json says."""
+
+    @property
+    def model_type(self) -> str:
+        """The family that it names."""
+
+
+def load_tokenizer(folder: TokenizerFolder, *, trust_remote_code: bool = False) -> Tokenizer:
     """The folder's tokenizer, which neither truncates nor pads. SpecError where there is none that loads."""
     path = folder.network_path / "tokenizer.json"
-    tokenizer = Tokenizer.from_file(str(path)) if path.exists() else _convert(folder, spec)
+    tokenizer = Tokenizer.from_file(str(path)) if path.exists() else _convert(folder, trust_remote_code)
     tokenizer.no_truncation()
     tokenizer.no_padding()
     if folder.lowercase:
@@ -25,7 +46,7 @@ def load_tokenizer(folder: ModelFolder, spec: DocumentSpec) -> Tokenizer:
     return tokenizer
 
 
-def named_token(folder: ModelFolder, role: str) -> str:
+def named_token(folder: TokenizerFolder, role: str) -> str:
     """A special token as the tokenizer's configuration names it; "" where it names none."""
     for name in ("tokenizer_config.json", "special_tokens_map.json"):
         path = folder.network_path / name
@@ -35,7 +56,7 @@ def named_token(folder: ModelFolder, role: str) -> str:
     return ""
 
 
-def _convert(folder: ModelFolder, spec: DocumentSpec) -> Tokenizer:
+def _convert(folder: TokenizerFolder, trust_remote_code: bool) -> Tokenizer:
     """The tokenizer that transformers makes from older files (vocab.txt, sentencepiece)."""
     from transformers import AutoConfig, AutoTokenizer
     from transformers.utils import logging
@@ -45,7 +66,7 @@ def _convert(folder: ModelFolder, spec: DocumentSpec) -> Tokenizer:
     config = None if told else AutoConfig.for_model(folder.model_type, **folder.config)
     try:
         tokenizer = AutoTokenizer.from_pretrained(
-            folder.network_path, config=config, local_files_only=True, trust_remote_code=spec.trust_remote_code
+            folder.network_path, config=config, local_files_only=True, trust_remote_code=trust_remote_code
         )
     except (OSError, ValueError, ImportError) as error:
         raise SpecError(f"{folder.network_path} has no tokenizer that loads ({error}): add tokenizer.json") from error

@@ -171,7 +171,7 @@ class Run:
     def metadata(self) -> dict[str, str]:
         """What each part's footer, and the manifest's, says of how it was made."""
         spec, model = self.ground.recipe.spec, self.ground.recipe.identity
-        names = [name for name in (*spec.told, "model_class") if name not in spec.idle]
+        names = [name for name in spec.told if name not in spec.idle]
         told: dict[str, Any] = {name: getattr(spec, name) for name in names}
         told |= {"model": model.reference, "model_hash": model.hash, "fingerprint": self.ground.agreed.fingerprint}
         told |= {"source": self.ground.order.documents}

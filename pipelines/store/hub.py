@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from pipelines.errors import SpecError
-from pipelines.store.model_files import SETTINGS, loaded_files
+from pipelines.store.model_files import SETTINGS, What, loaded_files
 
 log = logging.getLogger(__name__)
 
@@ -40,7 +40,7 @@ class HubFolder:
         return f"{self._name}@{self._commit}"
 
 
-def snapshot(hub_id: str, *, code: bool = False) -> tuple[str, Path]:
+def snapshot(hub_id: str, *, code: bool = False, what: What = "model") -> tuple[str, Path]:
     """The commit that NAME or NAME@REVISION stands for, as NAME@COMMIT, and the folder of its files on this machine.
 
     The hub is asked, and what is not here downloaded; where it does not answer, what its cache here has counts. Raises
@@ -49,10 +49,10 @@ def snapshot(hub_id: str, *, code: bool = False) -> tuple[str, Path]:
     matched = HUB_ID.fullmatch(hub_id)
     if matched is None:
         raise _unknown(hub_id, "and it is no hub id (NAME or NAME@REVISION) either")
-    return _download(matched["name"], matched["revision"], code=code)
+    return _download(matched["name"], matched["revision"], code=code, what=what)
 
 
-def _download(name: str, revision: str | None, *, code: bool) -> tuple[str, Path]:
+def _download(name: str, revision: str | None, *, code: bool, what: What) -> tuple[str, Path]:
     from huggingface_hub import HfApi, snapshot_download
     from huggingface_hub.errors import HFValidationError, HTTPError
 
@@ -60,7 +60,7 @@ def _download(name: str, revision: str | None, *, code: bool) -> tuple[str, Path
     try:
         info = HfApi().model_info(name, revision=revision)
         folder = HubFolder(name, info.sha, [file.rfilename for file in info.siblings])
-        wanted = loaded_files(folder, code=code)
+        wanted = loaded_files(folder, code=code, what=what)
         # By its name, not by the commit, so that the cache knows what the name stands for where there is no hub.
         path = Path(snapshot_download(name, revision=revision, allow_patterns=wanted))
         return f"{name}@{path.name}", path

@@ -11,7 +11,7 @@ import json
 import posixpath
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
 from pipelines.errors import SpecError
 
@@ -40,6 +40,12 @@ SETTINGS = frozenset(
     ]
 )
 TOKENIZER_SUFFIXES = (".model", ".codes", ".tiktoken")
+VOCABULARIES = frozenset(["tokenizer.json", "vocab.txt", "vocab.json", "vocab.bpe", "merges.txt", "dict.txt"])
+TOKENIZER_SETTINGS = frozenset(
+    [*VOCABULARIES, "modules.json", "added_tokens.json", "special_tokens_map.json", "tokenizer_config.json"]
+)
+What = Literal["model", "tokenizer"]
+"""What is wanted of a folder."""
 
 
 class Folder(Protocol):
@@ -76,13 +82,15 @@ class LocalFolder:
         return str(self._path)
 
 
-def loaded_files(folder: Folder, *, code: bool = False) -> list[str]:
-    """Names of the files that loading the model reads, sorted.
+def loaded_files(folder: Folder, *, code: bool = False, what: What = "model") -> list[str]:
+    """Names of the files that loading the model, or its tokenizer alone, reads, sorted.
 
     These are the settings, the tokenizer and the weights of the folder and of each module that its modules.json names;
     with ``code`` their Python files too. Safetensors are preferred; .bin counts only where there are none. Raises
     SpecError where there are no weights, where some of them are missing, and where modules.json can't be read.
     """
+    if what == "tokenizer":
+        return _tokenizer_files(folder)
     files: set[str] = set()
     weights: set[str] = set()
     for inside in ("", *_module_folders(folder)):
@@ -92,6 +100,26 @@ def loaded_files(folder: Folder, *, code: bool = False) -> list[str]:
     if not weights:
         raise SpecError(f"{folder} holds no model weights: it has none of {', '.join(WEIGHTS)}; name a model's folder")
     return sorted(files | weights)
+
+
+def _tokenizer_files(folder: Folder) -> list[str]:
+    """The tokenizer's own files; beside older ones the config too, which tells what kind of tokenizer they are of."""
+    files: set[str] = set()
+    vocabularies: set[str] = set()
+    for inside in ("", *_module_folders(folder)):
+        bases = {posixpath.basename(name): name for name in folder.names(inside)}
+        found = {name for base, name in bases.items() if base in VOCABULARIES or base.endswith(TOKENIZER_SUFFIXES)}
+        files |= {name for base, name in bases.items() if base in TOKENIZER_SETTINGS or _is_sentence_config(base)}
+        files |= {bases["config.json"]} if found and "config.json" in bases and "tokenizer.json" not in bases else set()
+        vocabularies |= found
+    if not vocabularies:
+        raise SpecError(f"{folder} holds no tokenizer: it has none of tokenizer.json, vocab.txt, ...; name another")
+    return sorted(files | vocabularies)
+
+
+def _is_sentence_config(base: str) -> bool:
+    """Whether a file may say that text is put into lower case first."""
+    return base in SETTINGS and base.startswith("sentence_")
 
 
 def model_hash(digests: Mapping[str, str]) -> str:

@@ -22,7 +22,7 @@ from pipelines.store import hub
 from pipelines.store.cache import cache_folder
 from pipelines.store.digests import file_digest
 from pipelines.store.location import locate
-from pipelines.store.model_files import LocalFolder, loaded_files, model_hash
+from pipelines.store.model_files import LocalFolder, What, loaded_files, model_hash
 from pipelines.store.remote_folder import RemoteFolder
 
 PACKAGE = "package:"
@@ -41,28 +41,38 @@ class ModelReference:
     """SHA-256 over the files that loading reads, 64 hexadecimal digits."""
     trust_remote_code: bool = False
     """Whether its Python files are among them."""
+    what: What = "model"
+    """Whether it is the whole model, or its tokenizer alone, whose files are then the only ones that count."""
+
+    @property
+    def wanted(self) -> dict[str, Any]:
+        """Which files count, as arguments of ``loaded_files``."""
+        return {"code": self.trust_remote_code, "what": self.what}
 
 
-def identify(reference: str, storage: Storage = Storage(), *, trust_remote_code: bool = False) -> ModelReference:
-    """Find the model and hash it. A file's hash is kept until the file changes, so the second time is quick.
+def identify(
+    reference: str, storage: Storage = Storage(), *, trust_remote_code: bool = False, what: What = "model"
+) -> ModelReference:
+    """Find the model, or the tokenizer, and hash it. A file's hash is kept until it changes: another time is quick.
 
     A hub model is downloaded into the hub's own cache for that. Raises SpecError where the reference leads to no model,
     StoreError where the storage fails.
     """
-    about: dict[str, Any] = {"reference": reference, "trust_remote_code": trust_remote_code}
+    about: dict[str, Any] = {"reference": reference, "trust_remote_code": trust_remote_code, "what": what}
+    wanted: dict[str, Any] = {"code": trust_remote_code, "what": what}
     if (folder := _local_folder(reference, storage)) is not None:
-        digest = folder_hash(folder, code=trust_remote_code)
+        digest = folder_hash(folder, **wanted)
         return ModelReference(resolved=str(folder), kind="folder", hash=digest, **about)
     if reference.startswith(PACKAGE):
-        digest = folder_hash(package_folder(reference), code=trust_remote_code)
+        digest = folder_hash(package_folder(reference), **wanted)
         return ModelReference(resolved=reference, kind="package", hash=digest, **about)
     if "://" in reference:
         location = locate(reference, storage)
         location.check()
         remote = RemoteFolder(location)
-        return ModelReference(resolved=remote.uri, kind="uri", hash=remote.hash(code=trust_remote_code), **about)
-    resolved, snapshot = hub.snapshot(reference, code=trust_remote_code)
-    digest = folder_hash(snapshot, code=trust_remote_code)
+        return ModelReference(resolved=remote.uri, kind="uri", hash=remote.hash(**wanted), **about)
+    resolved, snapshot = hub.snapshot(reference, **wanted)
+    digest = folder_hash(snapshot, **wanted)
     return ModelReference(resolved=resolved, kind="hub", hash=digest, **about)
 
 
@@ -80,7 +90,7 @@ def fetch(model: ModelReference, storage: Storage = Storage()) -> Path:
     folder = package_folder(model.resolved) if model.kind == "package" else Path(model.resolved)
     if not folder.is_dir():
         raise SpecError(f"model folder {folder} is not on this node: put it there, or name the model by a URI")
-    if (found := folder_hash(folder, code=model.trust_remote_code)) != model.hash:
+    if (found := folder_hash(folder, **model.wanted)) != model.hash:
         raise SpecError(
             f"model {model.reference}: {folder} holds another model here (hash {found[:12]}) than where the run "
             f"was started (hash {model.hash[:12]}): make them equal, or name the model by a URI"
@@ -88,9 +98,9 @@ def fetch(model: ModelReference, storage: Storage = Storage()) -> Path:
     return folder
 
 
-def folder_hash(folder: Path, *, code: bool = False) -> str:
-    """Hash of the model in a folder of this machine."""
-    files = loaded_files(LocalFolder(folder), code=code)
+def folder_hash(folder: Path, *, code: bool = False, what: What = "model") -> str:
+    """Hash of the model, or of its tokenizer alone, in a folder of this machine."""
+    files = loaded_files(LocalFolder(folder), code=code, what=what)
     return model_hash({name: file_digest(folder / name) for name in files})
 
 
@@ -158,7 +168,7 @@ def _download(model: ModelReference, storage: Storage, folder: Path) -> None:
     remote = RemoteFolder(locate(model.resolved, storage))
     aside = folder.with_name(f"{folder.name}.{uuid.uuid4().hex}")
     try:
-        found = model_hash(remote.copy(loaded_files(remote, code=model.trust_remote_code), aside))
+        found = model_hash(remote.copy(loaded_files(remote, **model.wanted), aside))
         if found != model.hash:
             raise StoreError(
                 f"model {model.resolved} changed since the run began (hash {model.hash[:12]} -> "
@@ -174,7 +184,7 @@ def _fetch_hub(model: ModelReference) -> Path:
     here = hub.cached(*model.resolved.split("@"))
     if here and _holds(here[1], model):
         return here[1]
-    _, folder = hub.snapshot(model.resolved, code=model.trust_remote_code)
+    _, folder = hub.snapshot(model.resolved, **model.wanted)
     if not _holds(folder, model):
         raise StoreError(
             f"model {model.resolved} came from the hub with other files than where the run was started: "
@@ -185,6 +195,6 @@ def _fetch_hub(model: ModelReference) -> Path:
 
 def _holds(folder: Path, model: ModelReference) -> bool:
     try:
-        return folder.is_dir() and folder_hash(folder, code=model.trust_remote_code) == model.hash
+        return folder.is_dir() and folder_hash(folder, **model.wanted) == model.hash
     except SpecError:  # it lacks files
         return False

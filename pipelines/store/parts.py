@@ -17,6 +17,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from pipelines.errors import StoreError
+from pipelines.instances import HELD_OUT
 from pipelines.schema import DEAD_LETTERS, EMBEDDING, SliceHeader
 from pipelines.store.failures import explain, is_outside
 from pipelines.store.location import Location
@@ -53,6 +54,16 @@ def dead_letters_key(part: str) -> str:
     return f"{DEAD}{part.removeprefix(PARTS)}"
 
 
+def held_out_key(part: str) -> str:
+    """Path under the output of the held-out instances that belong to the part of this path."""
+    return f"{HELD_OUT}{part.removeprefix(PARTS)}"
+
+
+def keys_beside(part: str) -> list[str]:
+    """Paths under the output of all that may lie beside the part of this path, and leaves with it."""
+    return [dead_letters_key(part), held_out_key(part)]
+
+
 def list_parts(output: Location) -> Iterator[PartEntry]:
     """Every part that is there, page by page. Files of other names are none of ours."""
     for entry in output.list(PARTS):
@@ -61,18 +72,31 @@ def list_parts(output: Location) -> Iterator[PartEntry]:
             yield PartEntry(sys.intern(found[1]), int(found[2]), int(found[3]), entry.size, entry.version)
 
 
-def publish(output: Location, header: SliceHeader, table: pa.Table, metadata: Mapping[str, str]) -> PartEntry:
+def publish(
+    output: Location,
+    header: SliceHeader,
+    table: pa.Table,
+    metadata: Mapping[str, str],
+    *,
+    held_out: pa.Table | None = None,
+    group_rows: int = 0,
+) -> PartEntry:
     """Write a slice's dead letters, then its part; a part of the same rows that is there is replaced.
 
     The footer carries the metadata, the counts (``read_part_counts``) and the shard's name. Equal tables and metadata
-    give equal bytes. StoreError where the world fails: then no part is there, or the old one.
+    give equal bytes. Rows that are ``held_out`` go into a file of their own, which is put before the part like the dead
+    letters. A row group has ``group_rows`` at most; 0: it has them all. StoreError where the world fails: then no part
+    is there, or the old one.
     """
     key = part_key(header.shard_id, header.first_row, header.num_documents)
     if header.dead_letters:
         output.put(dead_letters_key(key), _parquet(_dead_letters(header)))
     counts = (header.num_documents, table.num_rows, len(header.dead_letters))
     facts = {**metadata, **dict(zip(COUNTS, map(str, counts), strict=True)), "shard": header.shard}
-    entry = output.put(key, _parquet(table.replace_schema_metadata(facts)))
+    if held_out is not None and held_out.num_rows:
+        theirs = facts | {"num_rows": str(held_out.num_rows)}
+        output.put(held_out_key(key), _parquet(held_out.replace_schema_metadata(theirs), group_rows))
+    entry = output.put(key, _parquet(table.replace_schema_metadata(facts), group_rows))
     return PartEntry(header.shard_id, header.first_row, header.num_documents, entry.size, entry.version)
 
 
@@ -129,14 +153,17 @@ def _dead_letters(header: SliceHeader) -> pa.Table:
     return pa.Table.from_pylist(rows, DEAD_LETTERS)
 
 
-def _parquet(table: pa.Table) -> bytes:
-    """The table as Parquet of one row group. Vectors are stored as they are: they neither compress nor repeat."""
+def _parquet(table: pa.Table, group_rows: int = 0) -> bytes:
+    """The table as Parquet, in row groups of so many rows; 0: in one.
+
+    Vectors are stored as they are: they neither compress nor repeat.
+    """
     others = [leaf for field in table.schema if not _is_vector(field) for leaf in _leaves(field)]
     sink = io.BytesIO()
     pq.write_table(
         table,
         sink,
-        row_group_size=max(1, table.num_rows),
+        row_group_size=group_rows or max(1, table.num_rows),
         compression=dict.fromkeys(others, "zstd"),
         use_dictionary=others,
         write_statistics=others,

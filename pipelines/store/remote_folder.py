@@ -12,7 +12,7 @@ from pipelines.errors import SpecError, StoreError
 from pipelines.store.digests import remembered
 from pipelines.store.failures import explain
 from pipelines.store.location import Entry, Location
-from pipelines.store.model_files import loaded_files, model_hash
+from pipelines.store.model_files import What, loaded_files, model_hash
 
 COPY_BYTES = 16 * 2**20
 
@@ -42,9 +42,9 @@ class RemoteFolder:
         """Where it is."""
         return self._location.uri
 
-    def hash(self, *, code: bool) -> str:
-        """Hash of the model, from the digests kept by ETag; a file that has none yet is read through once."""
-        return model_hash({name: self._digest(name) for name in loaded_files(self, code=code)})
+    def hash(self, *, code: bool, what: What = "model") -> str:
+        """Hash of the model, or of its tokenizer alone, from the digests kept by ETag; what has none is read once."""
+        return model_hash({name: self._digest(name) for name in loaded_files(self, code=code, what=what)})
 
     def copy(self, files: Iterable[str], folder: Path) -> dict[str, str]:
         """Copy files into a folder of this machine; give back the SHA-256 of each as it came."""

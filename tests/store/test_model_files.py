@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from pipelines.errors import SpecError
-from pipelines.store.model_files import LocalFolder, loaded_files, model_hash
+from pipelines.store.model_files import LocalFolder, What, loaded_files, model_hash
 
 
 class MemoryFolder:
@@ -27,8 +27,8 @@ class MemoryFolder:
         return "the folder"
 
 
-def loaded(files: Mapping[str, str], *, code: bool = False) -> list[str]:
-    return loaded_files(MemoryFolder(files), code=code)
+def loaded(files: Mapping[str, str], *, code: bool = False, what: What = "model") -> list[str]:
+    return loaded_files(MemoryFolder(files), code=code, what=what)
 
 
 def modules(*paths: str) -> str:
@@ -128,3 +128,30 @@ def test_a_local_folder_lists_files_of_one_folder_alone(tmp_path: Path) -> None:
     assert folder.names("1_Pooling") == ["1_Pooling/config.json"]
     assert folder.names("2_Normalize") == []
     assert folder.read("config.json") == b"[]"
+
+
+def test_of_a_tokenizer_its_own_files_count_and_no_weights() -> None:
+    files = {
+        "modules.json": modules("", "1_Pooling"),
+        "config.json": "{}",
+        "tokenizer.json": "{}",
+        "tokenizer_config.json": "{}",
+        "sentence_bert_config.json": "{}",
+        "config_sentence_transformers.json": "{}",
+        "model.safetensors": "",
+        "1_Pooling/config.json": "{}",
+    }
+    own = ["modules.json", "sentence_bert_config.json", "tokenizer.json", "tokenizer_config.json"]
+    assert loaded(files, what="tokenizer") == own
+    assert loaded({"tokenizer.json": "{}"}, what="tokenizer") == ["tokenizer.json"]
+
+
+def test_an_older_tokenizer_needs_the_config_beside_it() -> None:
+    files = {"modules.json": modules("0_T", "1_P"), "0_T/vocab.txt": "", "0_T/config.json": "{}", "1_P/config.json": ""}
+    assert loaded(files, what="tokenizer") == ["0_T/config.json", "0_T/vocab.txt", "modules.json"]
+    assert loaded({"spiece.model": "", "config.json": "{}"}, what="tokenizer") == ["config.json", "spiece.model"]
+
+
+def test_a_folder_without_a_tokenizer_is_refused() -> None:
+    with pytest.raises(SpecError, match="the folder holds no tokenizer"):
+        loaded({"config.json": "{}", "model.safetensors": ""}, what="tokenizer")

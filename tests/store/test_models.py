@@ -249,3 +249,22 @@ def test_a_cache_that_cannot_be_written(
     else:
         with pytest.raises(StoreError, match="set MANTA_CACHE"):
             act(remote.uri)
+
+
+def test_a_tokenizer_is_told_without_the_weights(folder: Path, tmp_path: Path) -> None:
+    found = identify(str(folder), what="tokenizer")
+    assert (found.what, found.wanted) == ("tokenizer", {"code": False, "what": "tokenizer"})
+    assert found.hash != identify(str(folder)).hash
+    (folder / "model.safetensors").write_bytes(b"other weights")
+    assert identify(str(folder), what="tokenizer") == found
+    assert fetch(found) == folder
+    (folder / "tokenizer.json").write_bytes(b"another tokenizer")
+    with pytest.raises(SpecError, match="holds another model here"):
+        fetch(found)
+
+
+def test_a_tokenizer_behind_a_uri_comes_without_the_weights(folder: Path, s3_output: Location) -> None:
+    for name in ("tokenizer.json", "config.json", "model.safetensors"):
+        s3_output.put(name, (folder / name).read_bytes())
+    here = fetch(identify(s3_output.uri, s3_output.storage, what="tokenizer"), s3_output.storage)
+    assert [path.name for path in here.iterdir()] == ["tokenizer.json"]

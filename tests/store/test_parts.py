@@ -20,6 +20,8 @@ from pipelines.store.location import Location, locate
 from pipelines.store.parts import (
     PartEntry,
     dead_letters_key,
+    held_out_key,
+    keys_beside,
     list_parts,
     part_key,
     publish,
@@ -47,6 +49,22 @@ KEY = f"parts/{ID}/4096-6.parquet"
 def test_keys() -> None:
     assert part_key(ID, 4096, 6) == KEY == f"parts/{HEADER.name}.parquet"
     assert dead_letters_key(KEY) == f"_manta/dead_letters/{ID}/4096-6.parquet"
+
+
+def test_what_lies_beside_a_part_bears_its_name() -> None:
+    assert held_out_key(KEY) == f"held_out/{ID}/4096-6.parquet"
+    assert keys_beside(KEY) == [dead_letters_key(KEY), held_out_key(KEY)]
+
+
+def test_rows_held_out_are_put_before_the_part_and_counted_apart(output: Location) -> None:
+    publish(output, HEADER, TABLE, {"seed": "1"}, held_out=TABLE.slice(0, 3), group_rows=2)
+    part, beside = (pq.ParquetFile(pa.BufferReader(output.read(key))) for key in (KEY, held_out_key(KEY)))
+    assert [part.metadata.row_group(n).num_rows for n in range(part.num_row_groups)] == [2, 2]
+    assert (part.metadata.metadata[b"num_rows"], beside.metadata.metadata[b"num_rows"]) == (b"4", b"3")
+    assert beside.metadata.metadata[b"seed"] == b"1"
+    assert beside.read()["id"].to_pylist() == ["a", "b", "c"]
+    publish(output, replace(HEADER, first_row=0), TABLE, {}, held_out=TABLE.slice(0, 0))
+    assert [entry.key for entry in output.list("held_out/")] == [held_out_key(KEY)]
 
 
 def test_a_part_is_listed_with_the_rows_that_it_holds(output: Location) -> None:
