@@ -5,13 +5,13 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 
-from pipelines.run.progress import Progress
+from pipelines.run.display import Display
 
 
 class Phases:
     """A clock that is handed from phase to phase: plan, start, encode, commit."""
 
-    def __init__(self, progress: Progress, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, progress: Display, clock: Callable[[], float] = time.monotonic) -> None:
         self._progress = progress
         self._clock = clock
         self._name = ""

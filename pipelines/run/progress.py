@@ -8,24 +8,18 @@ Everything here goes to stderr; stdout is for results. The same facts are shown 
 from __future__ import annotations
 
 import json
-import os
-import sys
 import time
 from collections import deque
 from collections.abc import Callable
-from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass
-from functools import partial
-from types import TracebackType
-from typing import Literal, TextIO
+from typing import TextIO
 
-from rich.console import Console
-from rich.live import Live
 from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-Mode = Literal["auto", "live", "log", "json", "none"]
+from pipelines.run.display import Display, Mode, compact, duration
+
 WINDOW_SECONDS = 60.0  # over which the rate is taken, so that it follows what happens
 FIRST_LINE_SECONDS = 5.0
 
@@ -49,11 +43,9 @@ class State:
     """What nothing goes on without, "" where it goes on."""
 
 
-class Progress(AbstractContextManager["Progress"]):
-    """The display of one run. A context manager: whatever ends the block leaves the terminal clean.
-
-    ``mode`` auto is live in a terminal, and log elsewhere. ``interval`` is the least number of seconds
-    between two lines of a log, the first of which comes after 5; ``clock`` gives seconds.
+class Progress(Display):
+    """The display of a run over a corpus. ``interval`` is the least number of seconds between two lines of a log, the
+    first of which comes after 5.
     """
 
     def __init__(
@@ -66,37 +58,22 @@ class Progress(AbstractContextManager["Progress"]):
         stream: TextIO | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._stream = stream or sys.stderr
-        self._mode = mode if mode != "auto" else "live" if _is_terminal(self._stream) else "log"
-        self._clock = clock
+        super().__init__(mode, stream, clock)
         self._interval = interval
-        self._began = clock()
         self._next_line = self._began + min(FIRST_LINE_SECONDS, interval)
         self._phase, self._waiting, self._waiting_since = "start", "", self._began
         self._totals = (total_documents, total_slices)
         self._done = dict.fromkeys(("documents", "tokens", "slices", "dead_letters"), 0)
         self._marks: deque[tuple[float, int, int]] = deque([(self._began, 0, 0)])
-        self._live: Live | None = None
         self._ended = False
 
-    def __enter__(self) -> Progress:
-        if self._mode == "live":
-            console = Console(file=self._stream)
-            show = partial(Live, console=console, refresh_per_second=4, transient=True, redirect_stdout=False)
-            self._live = show(get_renderable=lambda: draw(self.state))
-            self._live.start()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.end()
+    def picture(self) -> Table:
+        """See ``Display``."""
+        return draw(self.state)
 
     def end(self) -> None:
         """Away with the live display, or the last line of a log, before the results are shown. Once is enough."""
-        if self._live is not None:
-            self._live.stop()
-            self._live = None
+        super().end()
         if self._mode in ("log", "json") and self._done["slices"] and not self._ended:
             self._write(last=True)
         self._ended = True
@@ -130,15 +107,6 @@ class Progress(AbstractContextManager["Progress"]):
             self._next_line = self._clock()
         self._tick()
 
-    def say(self, line: str) -> None:
-        """One line that stays, above the live display or in the log."""
-        if self._live is not None:
-            self._live.console.print(Text(line))
-        elif self._mode == "json":
-            self._put(json.dumps({"seconds": round(self._clock() - self._began, 1), "say": line}))
-        elif self._mode == "log":
-            self._put(line)
-
     @property
     def state(self) -> State:
         """The facts, now."""
@@ -168,14 +136,6 @@ class Progress(AbstractContextManager["Progress"]):
         self._next_line = self._clock() + self._interval
         state = self.state
         self._put(json.dumps(asdict(state) | {"last": last}) if self._mode == "json" else describe(state))
-
-    def _put(self, line: str) -> None:
-        self._stream.write(line + "\n")
-        self._stream.flush()
-
-
-def _is_terminal(stream: TextIO) -> bool:
-    return stream.isatty() and os.environ.get("TERM", "dumb") not in ("dumb", "unknown")
 
 
 def describe(state: State) -> str:
@@ -214,19 +174,3 @@ def draw(state: State) -> Table:
 
 def _of(done: int, total: int | None) -> str:
     return f"{done:,}" if total is None else f"{done:,} of {total:,}"
-
-
-def compact(number: float) -> str:
-    """A number in at most five characters: 940, 9.1k, 310k, 2.3M."""
-    for limit, unit in ((1e9, "G"), (1e6, "M"), (1e3, "k")):
-        if number >= limit:
-            scaled = number / limit
-            return f"{scaled:.1f}{unit}" if scaled < 100 else f"{scaled:.0f}{unit}"
-    return f"{number:.0f}"
-
-
-def duration(seconds: float) -> str:
-    """Seconds as 0:48, 12:05 or 3:07:09."""
-    minutes, rest = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"

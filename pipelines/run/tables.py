@@ -9,7 +9,7 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from pipelines.run.progress import compact, duration
+from pipelines.run.display import compact, duration
 
 if TYPE_CHECKING:
     from pipelines.run.report import Report

@@ -14,7 +14,7 @@ import time
 import pytest
 from rich.console import Console
 
-from pipelines.run.progress import Progress, State, compact, describe, draw, duration
+from pipelines.run.progress import Progress, State, describe, draw
 
 SCRIPT = """
 import sys, time
@@ -134,18 +134,6 @@ def test_the_display_fits_a_narrow_terminal() -> None:
     plain = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", shown.get())
     assert all(len(line) <= 80 for line in plain.splitlines())
     assert "24 of 47" in plain
-
-
-@pytest.mark.parametrize(
-    ("number", "text"), [(0, "0"), (940, "940"), (9_130, "9.1k"), (310_000, "310k"), (2_349_999, "2.3M")]
-)
-def test_compact(number: float, text: str) -> None:
-    assert compact(number) == text
-
-
-@pytest.mark.parametrize(("seconds", "text"), [(0, "0:00"), (47.6, "0:48"), (725, "12:05"), (11_229, "3:07:09")])
-def test_duration(seconds: float, text: str) -> None:
-    assert duration(seconds) == text
 
 
 def test_pipes_get_plain_lines_and_results_stay_apart() -> None:

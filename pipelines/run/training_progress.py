@@ -1,0 +1,151 @@
+"""What a training says while it runs: a line for each row of its log, the newest of them in a live display.
+
+train  step 1,200 of 100,000 (1 %), mlm 4.213, nsp 0.352, 2 x 9.1k tokens/s, data wait 1 %, 3:07:09 left
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections import deque
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import TextIO
+
+from rich.progress_bar import ProgressBar
+from rich.table import Table
+from rich.text import Text
+
+from pipelines.run.display import Display, Mode, compact, duration
+
+Row = Mapping[str, float]
+WINDOW_SECONDS = 300.0
+"""Over which the time left is reckoned."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainingState:
+    """What is known at a moment. ``row`` is the newest of the log, {} before there is one."""
+
+    phase: str
+    row: Row
+    share: float
+    """Of the training that is done, from 0 to 1."""
+    seconds_left: float | None
+    waiting: str
+
+
+class TrainingProgress(Display):
+    """The display of a training."""
+
+    def __init__(
+        self, mode: Mode = "auto", stream: TextIO | None = None, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        super().__init__(mode, stream, clock)
+        self._phase, self._waiting, self._waiting_since = "start", "", self._began
+        self._row: Row = {}
+        self._marks: deque[tuple[float, float]] = deque()
+
+    def phase(self, name: str) -> None:
+        """See ``Display``. It ends what was waited for."""
+        self._phase, self._waiting = name, ""
+
+    def step(self, row: Row) -> None:
+        """A row of the log: a line of its own. It ends what was waited for."""
+        self._row, self._waiting = row, ""
+        if self._marks and row.get("progress", 0.0) < self._marks[-1][1]:
+            self._marks.clear()  # the workers went back to a checkpoint
+        self._marks.append((self._clock(), row.get("progress", 0.0)))
+        while len(self._marks) > 2 and self._marks[1][0] < self._clock() - WINDOW_SECONDS:
+            self._marks.popleft()
+        if self._mode == "json":
+            self._put(json.dumps({"seconds": round(self._clock() - self._began, 1), **row}))
+        elif self._mode == "log":
+            self._put(describe(self.state))
+
+    def waiting(self, text: str) -> None:
+        """Nothing goes on without ``text``, such as "a node with 1 GPU": a line when it is first told."""
+        if text != self._waiting:
+            self._waiting, self._waiting_since = text, self._clock()
+            if self._live is None:
+                self.say(f"{self._phase}  waiting for {text}")
+
+    @property
+    def state(self) -> TrainingState:
+        """The facts, now."""
+        waited = duration(self._clock() - self._waiting_since)
+        return TrainingState(
+            phase=self._phase,
+            row=self._row,
+            share=self._row.get("progress", 0.0),
+            seconds_left=self._seconds_left(),
+            waiting=f"{self._waiting}, {waited}" if self._waiting else "",
+        )
+
+    def picture(self) -> Table:
+        """See ``Display``."""
+        return draw(self.state)
+
+    def _seconds_left(self) -> float | None:
+        if len(self._marks) < 2:
+            return None
+        (then, before), (now, share) = self._marks[0], self._marks[-1]
+        return (1 - share) * (now - then) / (share - before) if share > before else None
+
+
+def describe(state: TrainingState) -> str:
+    """The state as one line."""
+    if state.waiting:
+        return f"{state.phase}  waiting for {state.waiting}"
+    return "  ".join(filter(None, (state.phase, ", ".join(_facts(state)))))
+
+
+def draw(state: TrainingState) -> Table:
+    """The state as the live display: a bar and the same facts."""
+    grid = Table.grid(padding=(0, 1))
+    if state.waiting:
+        grid.add_row(Text(state.phase, style="bold"), Text(f"waiting for {state.waiting}", style="yellow"))
+        return grid
+    bar = ProgressBar(total=1.0, completed=state.share, width=24, pulse=not state.row)
+    grid.add_row(Text(state.phase, style="bold"), bar, Text(", ".join(_facts(state)), overflow="fold"))
+    return grid
+
+
+def _facts(state: TrainingState) -> list[str]:
+    row = state.row
+    if not row:
+        return []
+    workers = int(row.get("workers", 1))
+    facts = [_step(row, state.share), *losses(row)]
+    if "tokens_per_second" in row:
+        speed = compact(row["tokens_per_second"] / workers)
+        facts.append(f"{workers} x {speed} tokens/s" if workers > 1 else f"{speed} tokens/s")
+    if "data_wait" in row:
+        facts.append(f"data wait {100 * row['data_wait']:.0f} %")
+    if "mfu" in row:
+        facts.append(f"MFU {100 * row['mfu']:.0f} %")
+    if state.seconds_left is not None:
+        facts.append(f"{duration(state.seconds_left)} left")
+    return facts
+
+
+def _step(row: Row, share: float) -> str:
+    most = f" of {int(row['max_steps']):,}" if row.get("max_steps") else ""
+    return f"step {int(row['step']):,}{most} ({100 * share:.0f} %)"
+
+
+def losses(row: Row) -> list[str]:
+    """The losses of a row, in nats, each after its name."""
+    found = {name.removeprefix("loss_"): value for name, value in row.items() if name.startswith("loss_")}
+    return [f"{name} {value:.3f}" for name, value in found.items()]
+
+
+def describe_evaluation(row: Row) -> str:
+    """An evaluation as one line."""
+    facts = []
+    for loss in losses(row):
+        name = loss.split()[0]
+        more = [f"{row[f'perplexity_{name}']:.1f} perplexity"] if f"perplexity_{name}" in row else []
+        more += [f"{100 * row[f'accuracy_{name}']:.1f} % right"] if f"accuracy_{name}" in row else []
+        facts.append(f"{loss} ({', '.join(more)})" if more else loss)
+    return f"held out at step {int(row['step']):,}: {', '.join(facts)}"
