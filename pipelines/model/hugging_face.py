@@ -112,7 +112,7 @@ def as_network(
         set_attention(module, attention)
     elif not packs and on_cpu and dtype != torch.float32:
         set_attention(module, PADDED)
-    work = _work(module)
+    work = work_of(module)
     plain = attention != "auto" or compile
     if on_cpu and dtype != torch.float16 and not plain and can_prepack():
         prepack(module)
@@ -183,7 +183,7 @@ def _config(folder: ModelFolder, own: Any, trust_remote_code: bool, fields: dict
     )
 
 
-def _work(module: Any) -> Work:
+def work_of(module: Any) -> Work:
     """What the network computes. ALBERT's layers share the weights of a few groups, which count at each use."""
     config = module.config
     tables = [child.weight for child in module.modules() if isinstance(child, nn.Embedding)]

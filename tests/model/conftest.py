@@ -8,10 +8,12 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from pipelines.model.folder import ModelFolder, read_folder, resolve
 from pipelines.spec import EmbedSpec
+from pipelines.text.training_batch import NO_LABEL, TrainingBatch
 from tests.tiny import VOCABULARY
 
 SMALL: dict[str, Any] = {
@@ -133,3 +135,26 @@ def save_modules(folder: Path, modules: Modules) -> None:
 def spec_for(folder: ModelFolder, **fields: Any) -> EmbedSpec:
     """A resolved spec, in float32 unless told otherwise."""
     return resolve(EmbedSpec(model=str(folder.path), **{"precision": "float32", **fields}), folder)
+
+
+def training_batch(objective: str, lengths: list[int], seed: int = 0, **fields: Any) -> TrainingBatch:
+    """Instances of random tokens, a fifth of them to be told; of each third instance no sentence is, where any are."""
+    rng = np.random.default_rng(seed)
+    offsets = np.concatenate([[0], np.cumsum(lengths)])
+    values = rng.integers(5, len(VOCABULARY), offsets[-1]).astype(np.int32)
+    positions = np.flatnonzero(rng.random(len(values)) < 0.2)
+    labels = rng.integers(0, 2, len(lengths))
+    labels[::3] = NO_LABEL
+    starts = rng.integers(1, np.maximum(2, lengths)).astype(np.int32)
+    starts[::4] = 0
+    paired = "+" in objective
+    made: dict[str, Any] = {
+        "objective": objective,
+        "values": values,
+        "offsets": offsets,
+        "segment_b_start": starts if paired else np.zeros_like(starts),
+        "positions": positions,
+        "targets": rng.integers(5, len(VOCABULARY), len(positions)),
+        "sentence_labels": labels if paired else np.full_like(labels, NO_LABEL),
+    }
+    return TrainingBatch(**{**made, **fields})

@@ -1,0 +1,62 @@
+"""A batch of training as the tensors of a forward pass, padded or packed, on the network's device.
+
+Shapes: n instances of T tokens, padded to S.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from pipelines.model.network import Network
+from pipelines.text.pack import pack_batch, pad_batch, second_types
+from pipelines.text.training_batch import NO_LABEL, TrainingBatch
+
+
+def vectors(network: Network, batch: TrainingBatch, device: torch.device) -> Tensor:
+    """Vectors of all tokens of the batch end to end, [T, D], by the network's own path."""
+    offsets, rows = batch.offsets, np.arange(len(batch.offsets) - 1)
+    types = _types(batch, rows, padded=network.path == "padded")
+    typed = None if types is None else to_device(types, device)
+    if network.path == "padded":
+        ids, mask = (to_device(array, device) for array in pad_batch(batch.values, offsets, rows, network.pad_id))
+        return network.padded(ids, mask, typed)
+    packed = pack_batch(batch.values, offsets, rows)
+    ids, positions, cu_seqlens = (
+        to_device(array, device) for array in (packed.input_ids, packed.position_ids, packed.cu_seqlens)
+    )
+    return network.packed(ids, positions, cu_seqlens, packed.max_seqlen, typed)
+
+
+def to_device(array: npt.NDArray[Any], device: torch.device) -> Tensor:
+    """The array as a tensor there; the copy to a GPU is not waited for."""
+    tensor = torch.from_numpy(np.ascontiguousarray(array))
+    return tensor.pin_memory().to(device, non_blocking=True) if device.type == "cuda" else tensor.to(device)
+
+
+def or_blank(batch: TrainingBatch, pad_id: int) -> TrainingBatch:
+    """The batch, or in place of one without instances one of a single pad token that tells nothing."""
+    if len(batch.offsets) > 1:
+        return batch
+    return replace(
+        batch,
+        values=np.array([pad_id], np.int32),
+        offsets=np.array([0, 1]),
+        segment_b_start=np.zeros(1, np.int32),
+        sentence_labels=np.full(1, NO_LABEL),
+        target_offsets=None if batch.target_offsets is None else np.zeros(2, np.int64),
+    )
+
+
+def _types(batch: TrainingBatch, rows: npt.NDArray[np.int64], *, padded: bool) -> npt.NDArray[np.int64] | None:
+    """Types of the batch's tokens; None where no instance has a second segment."""
+    if not batch.segment_b_start.any():
+        return None
+    lengths = np.diff(batch.offsets)
+    starts = np.where(batch.segment_b_start > 0, batch.segment_b_start, lengths)
+    return second_types(batch.offsets, rows, starts, padded=padded)
