@@ -31,6 +31,8 @@ class Task:
     def __post_init__(self) -> None:
         if self.objective.startswith("mlm") and self.vocabulary.mask_id is None:
             raise SpecError(f"the tokenizer has no mask token, which {self.objective} needs: add one, or choose causal")
+        if self.whole_words and self.objective.startswith("mlm") and not self.vocabulary.continues.any():
+            raise SpecError("the tokenizer does not tell which tokens are a word's: leave out whole_words")
         if self.objective == "span" and not self.vocabulary.sentinel_ids:
             raise SpecError("the tokenizer has no sentinels, which span needs: add tokens <extra_id_0> and so on to it")
 

@@ -68,3 +68,6 @@ def test_what_the_tokenizer_lacks_is_said_at_birth() -> None:
         Task(objective="mlm+nsp", vocabulary=WITH_SENTINELS, seed=0)
     with pytest.raises(SpecError, match="no sentinels, which span needs"):
         Task(objective="span", vocabulary=VOCABULARY, seed=0)
+    tokens_alone = replace(VOCABULARY, continues=np.zeros(1000, bool))
+    with pytest.raises(SpecError, match="does not tell which tokens are a word's: leave out whole_words"):
+        Task(objective="mlm", vocabulary=tokens_alone, seed=0, whole_words=True)
