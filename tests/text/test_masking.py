@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Sequence
 
 import numpy as np
 import pytest
@@ -11,6 +10,7 @@ from hypothesis import strategies as st
 from pipelines.text.draws import bits, uniform
 from pipelines.text.masking import MARK, MASKING, ORDER, Masked, Vocabulary, mask
 from pipelines.text.training_batch import Instances
+from tests.instances import instances
 
 SIZE = 1000
 PAD, UNKNOWN, CLS, SEP, MASK = range(5)
@@ -20,17 +20,6 @@ VOCABULARY = Vocabulary(
     mask_id=MASK,
     unknown_id=UNKNOWN,
 )
-
-
-def instances(rows: Sequence[Sequence[int]], first: int = 0, epoch: int = 0) -> Instances:
-    return Instances(
-        values=np.array([token for row in rows for token in row], np.int32),
-        offsets=np.concatenate([[0], np.cumsum([len(row) for row in rows])]).astype(np.int64),
-        segment_b_start=np.zeros(len(rows), np.int32),
-        sentence_labels=np.zeros(len(rows), np.int8),
-        epoch=np.full(len(rows), epoch),
-        number=np.arange(first, first + len(rows)),
-    )
 
 
 def drawn(num: int, length: int, first: int = 0) -> Instances:

@@ -10,8 +10,10 @@ from pipelines.text.masking import Vocabulary, mask
 from pipelines.text.objectives import Task, causal_batch
 from pipelines.text.span_corruption import corrupt
 from pipelines.text.training_batch import Instances
-from tests.text.test_masking import CLS, SEP, VOCABULARY, instances
+from tests.instances import instances
 
+CLS, SEP, MASK = 2, 3, 4
+VOCABULARY = Vocabulary(special=np.arange(1000) < 5, continues=np.arange(1000) >= 900, mask_id=MASK)
 SENTINELS = (99, 98, 97)
 WITH_SENTINELS = Vocabulary(
     special=np.isin(np.arange(1000), [CLS, SEP, *SENTINELS]), continues=np.zeros(1000, bool), sentinel_ids=SENTINELS

@@ -12,7 +12,7 @@ from pipelines.errors import SpecError
 from pipelines.text.draws import bits
 from pipelines.text.span_corruption import Corrupted, _parted, _stretches, corrupt
 from pipelines.text.training_batch import Instances
-from tests.text.test_masking import instances
+from tests.instances import instances
 
 END = 1
 SENTINELS = (99, 98, 97, 96, 95, 94, 93, 92, 91, 90)

@@ -1,0 +1,61 @@
+"""What is made ahead of its use, in a thread of its own."""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from types import TracebackType
+from typing import Generic, TypeVar, cast
+
+Item = TypeVar("Item")
+END = object()
+
+
+class Ahead(Generic[Item]):
+    """The items of an iterable, of which at most ``depth`` are made before they are asked for.
+
+    What the iterable raises is raised where its item is asked for; then there are no more. ``waited_seconds`` is the
+    time that whoever asks has waited, of all items together. Close it, or use it as a context: the item that is being
+    made is finished, and no other begun.
+    """
+
+    def __init__(self, items: Iterable[Item], depth: int, clock: Callable[[], float] = time.perf_counter) -> None:
+        self._items, self._clock = iter(items), clock
+        self._pool = ThreadPoolExecutor(1, "ahead")
+        self._coming: deque[Future[object]] = deque(self._next() for _ in range(max(1, depth)))
+        self.waited_seconds = 0.0
+
+    def __iter__(self) -> Iterator[Item]:
+        return self
+
+    def __next__(self) -> Item:
+        if not self._coming:
+            raise StopIteration
+        began = self._clock()
+        try:
+            item = self._coming.popleft().result()
+        finally:
+            self.waited_seconds += self._clock() - began
+        if item is END:
+            self.close()
+            raise StopIteration
+        self._coming.append(self._next())
+        return cast(Item, item)
+
+    def __enter__(self) -> Ahead[Item]:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Make no more."""
+        self._coming.clear()
+        self._pool.shutdown(cancel_futures=True)
+
+    def _next(self) -> Future[object]:
+        return self._pool.submit(next, self._items, END)

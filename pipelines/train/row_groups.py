@@ -1,0 +1,183 @@
+"""The row groups of an output's instances: which there are, and a reader that keeps the last ones it decoded."""
+
+from __future__ import annotations
+
+import threading
+from collections import OrderedDict
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow.parquet as pq
+
+from pipelines.errors import SpecError, StoreError
+from pipelines.instances import INPUT_IDS, SEGMENT_B_START, SENTENCE_LABEL
+from pipelines.schema import flat
+from pipelines.store.failures import explain, is_outside, is_parquet
+from pipelines.store.location import Location
+from pipelines.text.pack import gathered
+from pipelines.text.training_batch import Instances
+from pipelines.train.streams import Places
+
+Ints = npt.NDArray[np.int64]
+
+COLUMNS = (INPUT_IDS, SEGMENT_B_START, SENTENCE_LABEL)
+
+
+@dataclass(frozen=True, kw_only=True)
+class RowGroups:
+    """G row groups of an output's parts, part by part. It travels between processes."""
+
+    location: Location
+    keys: tuple[str, ...]  # of the parts
+    part: Ints  # [G], which part each is of
+    index: Ints  # [G], which of its part's row groups it is
+    num_rows: Ints  # [G]
+
+    def __len__(self) -> int:
+        return len(self.part)
+
+    @property
+    def num_instances(self) -> int:
+        """Rows of all of them."""
+        return int(self.num_rows.sum())
+
+    def names(self, places: Places) -> list[tuple[str, int]]:
+        """Part and row in it of each instance."""
+        ends = np.cumsum(self.num_rows)
+        firsts = (ends - self.num_rows)[
+            np.searchsorted(self.part, self.part[places.group])
+        ]  # of the part's first group
+        rows = (places.number - firsts).tolist()
+        return [(self.keys[part], row) for part, row in zip(self.part[places.group].tolist(), rows, strict=True)]
+
+
+@dataclass(frozen=True)
+class _Group:
+    """A row group, decoded."""
+
+    values: npt.NDArray[np.int32]
+    offsets: Ints
+    segment_b_start: npt.NDArray[np.int32]
+    sentence_labels: npt.NDArray[np.int8]
+
+
+def list_row_groups(
+    location: Location,
+    keys: Sequence[str],
+    *,
+    threads: int = 64,
+    on_progress: Callable[[int], None] = lambda done: None,
+) -> RowGroups:
+    """The row groups of the parts of these paths under a location, in this order, as their footers say.
+
+    SpecError where a part holds no instances, StoreError where one can't be read.
+    """
+    counts: list[list[int]] = []
+    with ThreadPoolExecutor(threads, "footers") as pool:
+        for found in pool.map(lambda key: _footer(location, key), keys):
+            counts.append(found)
+            on_progress(len(counts))
+    sizes = [len(found) for found in counts]
+    return RowGroups(
+        location=location,
+        keys=tuple(keys),
+        part=np.repeat(np.arange(len(counts)), sizes),
+        index=np.concatenate([np.zeros(0, np.int64), *map(np.arange, sizes)]).astype(np.int64),
+        num_rows=np.array([num for found in counts for num in found], np.int64),
+    )
+
+
+def _footer(location: Location, key: str) -> list[int]:
+    """Rows of each of a part's row groups."""
+    with _opened(location, key) as file:
+        missing = [name for name in COLUMNS if name not in file.schema_arrow.names]
+        if missing:
+            raise SpecError(f"{location.join(key)} has no column {missing[0]!r}: name an output of jobs.prepare")
+        return [file.metadata.row_group(index).num_rows for index in range(file.num_row_groups)]
+
+
+@contextmanager
+def _opened(location: Location, key: str) -> Iterator[pq.ParquetFile]:
+    """A part; StoreError in one line where it can't be read."""
+    try:
+        filesystem, path = location.arrow(key)
+        with filesystem.open_input_file(path) as source:
+            yield pq.ParquetFile(source, pre_buffer=True, arrow_extensions_enabled=False)
+    except Exception as error:
+        if is_parquet(error) or is_outside(error):
+            raise StoreError(
+                f"{location.join(key)} can't be read: {explain(error)}; if it is gone or broken, run jobs.prepare again"
+            ) from error
+        raise
+
+
+class RowGroupReader:
+    """Reads instances by their places. Row groups that were read last stay decoded; ``num_read`` counts all reads."""
+
+    def __init__(self, row_groups: RowGroups, threads: int = 8) -> None:
+        self._row_groups, self._threads = row_groups, threads
+        self._kept: OrderedDict[int, _Group] = OrderedDict()
+        self._lock = threading.Lock()
+        self.num_read = 0
+
+    def instances(self, places: Places, max_kept: int) -> Instances:
+        """The instances at these places, in this order. ``max_kept`` row groups, at least these, stay decoded."""
+        wanted = np.unique(places.group).tolist()
+        with self._lock:
+            groups = self._groups(wanted)
+            self._kept.update(groups)
+            for group in wanted:
+                self._kept.move_to_end(group)
+            while len(self._kept) > max(max_kept, len(wanted)):
+                self._kept.popitem(last=False)
+        return _taken(groups, places)
+
+    def _groups(self, wanted: Iterable[int]) -> dict[int, _Group]:
+        missing = [group for group in wanted if group not in self._kept]
+        self.num_read += len(missing)
+        if len(missing) > 1:
+            with ThreadPoolExecutor(min(self._threads, len(missing)), "row_groups") as pool:
+                found = dict(zip(missing, pool.map(self._read, missing), strict=True))
+        else:
+            found = {group: self._read(group) for group in missing}
+        return {group: found[group] if group in found else self._kept[group] for group in wanted}
+
+    def _read(self, group: int) -> _Group:
+        listed = self._row_groups
+        key, index = listed.keys[listed.part[group]], int(listed.index[group])
+        with _opened(listed.location, key) as file:
+            is_there = index < file.num_row_groups
+            if not is_there or file.metadata.row_group(index).num_rows != listed.num_rows[group]:
+                raise StoreError(f"{listed.location.join(key)} was changed after it was listed: run again")
+            table = file.read_row_group(index, columns=list(COLUMNS), use_threads=False)
+        values, offsets = flat(table[INPUT_IDS])
+        starts, labels = table[SEGMENT_B_START].to_numpy(), table[SENTENCE_LABEL].to_numpy()
+        return _Group(values, offsets.astype(np.int64), starts, labels)
+
+
+def _taken(groups: dict[int, _Group], places: Places) -> Instances:
+    num = len(places)
+    starts, lengths = np.zeros(num, np.int64), np.zeros(num, np.int64)
+    segment_b_start, sentence_labels = np.zeros(num, np.int32), np.zeros(num, np.int8)
+    where = {group: np.flatnonzero(places.group == group) for group in groups}
+    for group, here in where.items():
+        rows, found = places.row[here], groups[group]
+        starts[here], lengths[here] = found.offsets[rows], np.diff(found.offsets)[rows]
+        segment_b_start[here], sentence_labels[here] = found.segment_b_start[rows], found.sentence_labels[rows]
+    offsets = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
+    values = np.zeros(int(offsets[-1]), np.int32)
+    for group, here in where.items():
+        source = gathered(starts[here], lengths[here])
+        values[gathered(offsets[here], lengths[here])] = groups[group].values[source]
+    return Instances(
+        values=values,
+        offsets=offsets,
+        segment_b_start=segment_b_start,
+        sentence_labels=sentence_labels,
+        epoch=places.epoch,
+        number=places.number,
+    )
