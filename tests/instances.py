@@ -35,12 +35,13 @@ def drawn_rows(num: int, seed: int = 0) -> list[Row]:
     return [([1, *rng.integers(5, 100, length).tolist(), 2], length // 2, int(rng.integers(2))) for length in lengths]
 
 
-def put_part(location: Location, key: str, rows: Sequence[Row], row_group: int = 8) -> None:
-    """Write a part of these instances, with an id that training does not read."""
+def put_part(location: Location, key: str, rows: Sequence[Row], row_group: int = 8, id_name: str = "id") -> None:
+    """Write a part of these instances with ids d0, d1 and so on; without a column of ids where that has no name."""
     columns = [list(column) for column in zip(*rows, strict=True)] if rows else [[], [], []]
     columns.append([len(ids) for ids in columns[0]])
     arrays = [pa.array(column, field.type) for column, field in zip(columns, INSTANCES, strict=True)]
-    table = pa.table([pa.array([f"d{n}" for n in range(len(rows))], pa.string()), *arrays], ["id", *INSTANCES.names])
+    ids = [pa.array([f"d{n}" for n in range(len(rows))], pa.string())] if id_name else []
+    table = pa.table([*ids, *arrays], [*([id_name] if id_name else []), *INSTANCES.names])
     sink = io.BytesIO()
     pq.write_table(table, sink, row_group_size=row_group)
     location.put(key, sink.getvalue())

@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 from tokenizers import Tokenizer
 
+from pipelines.model.tokenizer_files import TokenizerFolder, load_tokenizer, named_token
 from pipelines.text.masking import Vocabulary
 
 MASKS = ("[MASK]", "<mask>")
@@ -17,6 +18,15 @@ SENTINEL = "<extra_id_{}>"
 """What T5 calls its sentinels, from 0."""
 WORD_STARTS = {"ByteLevel": "Ġ", "Metaspace": "▁"}
 """How a token begins that begins a word, by the component of the tokenizer that puts it there."""
+
+
+def read_vocabulary(folder: TokenizerFolder, *, trust_remote_code: bool = False) -> Vocabulary:
+    """The ids of a folder's tokenizer. SpecError where there is none that loads."""
+    return vocabulary_of(
+        load_tokenizer(folder, trust_remote_code=trust_remote_code),
+        mask_token=named_token(folder, "mask_token"),
+        unknown_token=named_token(folder, "unk_token"),
+    )
 
 
 def vocabulary_of(tokenizer: Tokenizer, *, mask_token: str = "", unknown_token: str = "") -> Vocabulary:
@@ -31,10 +41,12 @@ def vocabulary_of(tokenizer: Tokenizer, *, mask_token: str = "", unknown_token: 
     special = np.ones(size, bool)
     special[list(tokens)] = False
     special[[n for n, token in tokenizer.get_added_tokens_decoder().items() if token.special and n != unknown]] = True
+    mask = _first_id(tokenizer, mask_token, *MASKS)
+    special[[] if mask is None else [mask]] = True
     return Vocabulary(
         special=special,
         continues=_continues(tokenizer, tokens, size) & ~special,
-        mask_id=_first_id(tokenizer, mask_token, *MASKS),
+        mask_id=mask,
         unknown_id=unknown,
         sentinel_ids=_sentinels(tokenizer),
     )

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 import numpy as np
+import numpy.typing as npt
 
 from pipelines.errors import SpecError
 from pipelines.instances import ROW_GROUP
@@ -18,6 +19,8 @@ from pipelines.text.pack import plan_batches
 from pipelines.text.training_batch import Instances, TrainingBatch
 from pipelines.train.row_groups import RowGroupReader, RowGroups
 from pipelines.train.streams import Streams
+
+Ints = npt.NDArray[np.int64]
 
 EVALUATION_SEED = 0
 """Seed of the choice and the masks of held-out instances, so that numbers of any two evaluations compare."""
@@ -42,9 +45,13 @@ class Feed:
         open_groups = max(len(np.unique(places.group)), -(-self._num_streams // world))
         return self._reader.instances(places, max_kept=open_groups * 5 // 4 + 2)  # some to spare, at ends of streams
 
-    def documents(self, position: int, batch_size: int, rank: int = 0, world: int = 1) -> list[tuple[str, int]]:
-        """Part (its path under the output) and row in it of each instance of a share, in its order; reads nothing."""
-        return self._row_groups.names(self._streams.share(position, batch_size, rank, world))
+    def documents(self, numbers: Ints) -> list[str]:
+        """Ids of the documents that the instances of these numbers are of; it reads them."""
+        return self._reader.document_ids(numbers)
+
+    def names(self, position: int, batch_size: int, rank: int = 0, world: int = 1) -> list[tuple[str, int]]:
+        """Part (its path under the output) and row in it of each instance of a share, in order; it reads nothing."""
+        return self._row_groups.names(self._streams.share(position, batch_size, rank, world).number)
 
     def cautions(self, batch_size: int) -> list[str]:
         """What makes reading dear, or batches less varied than they look, each in a sentence with a remedy."""

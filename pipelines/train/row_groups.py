@@ -14,7 +14,7 @@ import numpy.typing as npt
 import pyarrow.parquet as pq
 
 from pipelines.errors import SpecError, StoreError
-from pipelines.instances import INPUT_IDS, SEGMENT_B_START, SENTENCE_LABEL
+from pipelines.instances import INPUT_IDS, INSTANCES, SEGMENT_B_START, SENTENCE_LABEL
 from pipelines.schema import flat
 from pipelines.store.failures import explain, is_outside, is_parquet
 from pipelines.store.location import Location
@@ -45,14 +45,19 @@ class RowGroups:
         """Rows of all of them."""
         return int(self.num_rows.sum())
 
-    def names(self, places: Places) -> list[tuple[str, int]]:
-        """Part and row in it of each instance."""
+    def groups(self, numbers: Ints) -> tuple[Ints, Ints]:
+        """Row group of each instance, told by its number, and row in it."""
         ends = np.cumsum(self.num_rows)
-        firsts = (ends - self.num_rows)[
-            np.searchsorted(self.part, self.part[places.group])
-        ]  # of the part's first group
-        rows = (places.number - firsts).tolist()
-        return [(self.keys[part], row) for part, row in zip(self.part[places.group].tolist(), rows, strict=True)]
+        group = np.searchsorted(ends, numbers, side="right")
+        return group, numbers - (ends - self.num_rows)[group]
+
+    def names(self, numbers: Ints) -> list[tuple[str, int]]:
+        """Part and row in it of each instance, told by its number."""
+        group, row = self.groups(numbers)
+        begins = np.cumsum(self.num_rows) - self.num_rows
+        part = self.part[group]
+        row += begins[group] - begins[np.searchsorted(self.part, part)]  # what the part has before the group
+        return [(self.keys[one], at) for one, at in zip(part.tolist(), row.tolist(), strict=True)]
 
 
 @dataclass(frozen=True)
@@ -136,6 +141,20 @@ class RowGroupReader:
                 self._kept.popitem(last=False)
         return _taken(groups, places)
 
+    def document_ids(self, numbers: Ints) -> list[str]:
+        """Ids of the documents that the instances of these numbers are of; the part and row where none was kept."""
+        group, row = self._row_groups.groups(numbers)
+        names = [f"{key} row {at}" for key, at in self._row_groups.names(numbers)]
+        for one in np.unique(group).tolist():
+            with self._opened(one) as (file, index):
+                first = file.schema_arrow.names[0]
+                if first in INSTANCES.names:
+                    continue
+                column = file.read_row_group(index, columns=[first], use_threads=False)[first].to_pylist()
+            for place in np.flatnonzero(group == one).tolist():
+                names[place] = str(column[row[place]])
+        return names
+
     def _groups(self, wanted: Iterable[int]) -> dict[int, _Group]:
         missing = [group for group in wanted if group not in self._kept]
         self.num_read += len(missing)
@@ -147,16 +166,22 @@ class RowGroupReader:
         return {group: found[group] if group in found else self._kept[group] for group in wanted}
 
     def _read(self, group: int) -> _Group:
+        with self._opened(group) as (file, index):
+            table = file.read_row_group(index, columns=list(COLUMNS), use_threads=False)
+        values, offsets = flat(table[INPUT_IDS])
+        starts, labels = table[SEGMENT_B_START].to_numpy(), table[SENTENCE_LABEL].to_numpy()
+        return _Group(values, offsets.astype(np.int64), starts, labels)
+
+    @contextmanager
+    def _opened(self, group: int) -> Iterator[tuple[pq.ParquetFile, int]]:
+        """The part that a row group is in, and its index there."""
         listed = self._row_groups
         key, index = listed.keys[listed.part[group]], int(listed.index[group])
         with _opened(listed.location, key) as file:
             is_there = index < file.num_row_groups
             if not is_there or file.metadata.row_group(index).num_rows != listed.num_rows[group]:
                 raise StoreError(f"{listed.location.join(key)} was changed after it was listed: run again")
-            table = file.read_row_group(index, columns=list(COLUMNS), use_threads=False)
-        values, offsets = flat(table[INPUT_IDS])
-        starts, labels = table[SEGMENT_B_START].to_numpy(), table[SENTENCE_LABEL].to_numpy()
-        return _Group(values, offsets.astype(np.int64), starts, labels)
+            yield file, index
 
 
 def _taken(groups: dict[int, _Group], places: Places) -> Instances:

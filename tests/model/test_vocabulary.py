@@ -1,9 +1,14 @@
 from __future__ import annotations
 
+import json
+from collections.abc import Callable
+from pathlib import Path
+
 import numpy as np
 from tokenizers import AddedToken, BertWordPieceTokenizer, ByteLevelBPETokenizer, Tokenizer, models, pre_tokenizers
 
-from pipelines.model.vocabulary import vocabulary_of
+from pipelines.model.folder import read_folder
+from pipelines.model.vocabulary import read_vocabulary, vocabulary_of
 from pipelines.text.masking import Vocabulary
 
 WORDPIECES = {"[PAD]": 0, "[UNK]": 1, "[CLS]": 2, "[SEP]": 3, "[MASK]": 4, "ship": 5, "##s": 6, "#": 7}
@@ -66,3 +71,15 @@ def test_an_id_without_a_token_is_special_and_one_token_a_word_where_nothing_tel
     assert found.special.tolist() == [False, True, False]
     assert not found.continues.any()
     assert found.ordinary.tolist() == [2]
+
+
+def test_a_folder(make_folder: Callable[..., Path]) -> None:
+    path = make_folder()
+    ids = json.loads((path / "tokenizer.json").read_text())["model"]["vocab"]
+    found = read_vocabulary(read_folder(path))
+    assert (found.mask_id, found.unknown_id) == (ids["[MASK]"], ids["[UNK]"])
+    assert found.continues.sum() == sum(token.startswith("##") for token in ids)
+    (path / "tokenizer_config.json").write_text(json.dumps({"mask_token": "king"}))
+    other = read_vocabulary(read_folder(path))
+    assert other.mask_id == ids["king"]
+    assert other.special[ids["king"]]

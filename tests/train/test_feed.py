@@ -60,13 +60,15 @@ def test_a_restart_with_other_ranks_sees_each_instance_once_an_epoch(location: L
     assert seen == Counter(tuple(row[0]) for part in parts for row in part)
 
 
-def test_documents_name_the_instances_of_a_share(location: Location) -> None:
+def test_names_and_documents_of_a_share(location: Location) -> None:
     parts = [drawn_rows(21, 1), drawn_rows(11, 2)]
     feed = Feed(put_parts(location, *parts), num_streams=4, seed=5)
     for position, rank in [(0, 0), (24, 1), (24, 2)]:
-        named = feed.documents(position, 12, rank, 3)
+        named = feed.names(position, 12, rank, 3)
         expected = [tuple(parts[int(key[6:7])][row][0]) for key, row in named]
-        assert ids(feed.share(position, 12, rank, 3)) == expected
+        share = feed.share(position, 12, rank, 3)
+        assert ids(share) == expected
+        assert feed.documents(share.number) == [f"d{row}" for _, row in named]
 
 
 def test_row_groups_are_read_once_an_epoch_where_ranks_divide_the_streams(location: Location) -> None:

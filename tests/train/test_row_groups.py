@@ -67,7 +67,7 @@ def test_instances_are_read_in_the_order_asked_for(location: Location) -> None:
     assert found.epoch.tolist() == [3] * 6
     assert found.number.tolist() == [33, 7, 24, 2, 19, 2]
     assert (found.values.dtype, found.offsets.dtype) == (np.int32, np.int64)
-    assert listed.names(places) == [
+    assert listed.names(places.number) == [
         (KEYS[3], 8), (KEYS[0], 7), (KEYS[1], 4), (KEYS[0], 2), (KEYS[0], 19), (KEYS[0], 2),
     ]  # fmt: skip
 
@@ -82,6 +82,16 @@ def test_the_last_row_groups_stay_decoded(location: Location) -> None:
     reader.instances(at(listed, (2, 1), (1, 1), (0, 1)), max_kept=2)
     assert reader.num_read == 5
     assert ids(reader.instances(at(listed), max_kept=2)) == []
+
+
+def test_documents_are_named_by_their_ids_or_by_where_they_are(location: Location) -> None:
+    listed = three_parts(location)
+    numbers = at(listed, (len(listed) - 1, 0), (0, 7), (3, 4), (2, 3)).number
+    assert RowGroupReader(listed).document_ids(numbers) == ["d8", "d7", "d4", "d19"]
+    put_part(location, "bare.parquet", B, id_name="")
+    bare = list_row_groups(location, ["bare.parquet"])
+    assert RowGroupReader(bare).document_ids(np.array([4, 2])) == ["bare.parquet row 4", "bare.parquet row 2"]
+    assert RowGroupReader(bare).document_ids(np.array([], np.int64)) == []
 
 
 def test_on_s3(s3: S3Server) -> None:
