@@ -115,7 +115,7 @@ def read_folder(path: str | Path) -> ModelFolder:
         config=config,
         model_type=typed["model_type"],
         hidden_size=_hidden_size(network_path, config),
-        max_positions=_max_positions(typed),
+        max_positions=num_positions(typed),
         max_seqlen=_max_seqlen(network_path, typed, own),
         pooling=pooling,
         include_prompt=bool(pooled.get("include_prompt", True)),
@@ -262,7 +262,8 @@ def _hidden_size(path: Path, config: dict[str, Any]) -> int:
     return size
 
 
-def _max_positions(config: dict[str, Any]) -> int:
+def num_positions(config: Mapping[str, Any]) -> int:
+    """Most tokens that a network of this config takes; 0: any number. The config names its model_type."""
     rows = max(0, _first_int(config, "max_position_embeddings", "n_positions"))
     if config.get("relative_attention") and not config.get("position_biased_input", True):
         return 0
@@ -275,7 +276,7 @@ def _max_positions(config: dict[str, Any]) -> int:
 
 def _max_seqlen(path: Path, config: dict[str, Any], own: dict[str, Any]) -> int:
     """The folder's own limit, never beyond its positions."""
-    positions = _max_positions(config)
+    positions = num_positions(config)
     kwargs = own.get("processor_kwargs") or own.get("tokenizer_args") or {}
     wish = own.get("max_seq_length") or kwargs.get("model_max_length")
     wish = wish or _read_json(path / "tokenizer_config.json", default={}).get("model_max_length") or 10**30

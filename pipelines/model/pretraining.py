@@ -21,6 +21,7 @@ from pipelines.model.hugging_face import HuggingFaceNetwork, can_pack, set_atten
 from pipelines.model.losses import LossSum, logit_loss, token_loss
 from pipelines.model.pretraining_heads import mask_logits, next_logits, output_bias, sentence_logits
 from pipelines.model.registry import PACKED
+from pipelines.model.span_loss import span_loss
 from pipelines.model.training_inputs import or_blank, to_device, vectors
 from pipelines.pretrain_spec import Objective
 from pipelines.text.training_batch import TrainingBatch
@@ -40,9 +41,10 @@ class PretrainingModel(nn.Module):
     def __init__(self, module: Any, objective: Objective, *, packed: bool = False) -> None:
         super().__init__()
         self.module, self.objective = module, objective
-        self.network = _network(module, packed=packed)
-        self._words, self._sentences = objective.partition("+")[::2]
-        self._token_logits = mask_logits(module) if self._words == "mlm" else next_logits(module)
+        self.network = _network(module.get_encoder() if objective == "span" else module.base_model, packed=packed)
+        words, _, self._sentences = objective.partition("+")
+        self._name = "clm" if words == "causal" else words
+        self._token_logits = mask_logits(module) if words == "mlm" else next_logits(module)
         self._sentence_logits = sentence_logits(module) if self._sentences else None
 
     @property
@@ -62,10 +64,12 @@ class PretrainingModel(nn.Module):
         return device
 
     def forward(self, batch: TrainingBatch) -> dict[str, LossSum]:
-        """The losses of the objective: "mlm" or "clm", and "nsp" or "sop" where it tells sentences."""
+        """The losses of the objective: "mlm", "clm" or "span", and "nsp" or "sop" where it tells sentences."""
         batch = or_blank(batch, self.network.pad_id)
+        if self.objective == "span":
+            return {self._name: span_loss(self.module, batch, self.network.pad_id, self.device)}
         hidden_td = vectors(self.network, batch, self.device)
-        losses = {"clm" if self._words == "causal" else self._words: self._tokens(hidden_td, batch)}
+        losses = {self._name: self._tokens(hidden_td, batch)}
         if self._sentence_logits:
             losses[self._sentences] = self._told_sentences(hidden_td, batch)
         return losses
@@ -73,9 +77,11 @@ class PretrainingModel(nn.Module):
     def flops(self, lengths: npt.NDArray[np.int64], num_targets: int = 0) -> float:
         """Useful FLOPs of a training step over instances of these lengths, of whose tokens ``num_targets`` are told.
 
-        Neither padding nor activations that are made anew are counted.
+        Neither padding nor activations that are made anew are counted, nor is a decoder's attention.
         """
         head = self.config.vocab_size * self.config.hidden_size
+        if self.objective == "span":
+            head += work_of(self.module.get_decoder()).num_weights
         return FORWARD_AND_BACKWARD * (self.network.work.useful_flops(lengths) + 2.0 * head * num_targets)
 
     def set_output_bias(self, log_frequencies_v: npt.NDArray[np.float32]) -> None:
@@ -95,7 +101,7 @@ class PretrainingModel(nn.Module):
 
     def compile_network(self) -> None:
         """Run what is below the heads through torch.compile, for any lengths."""
-        self.network.module.compile(dynamic=True)
+        (self.module if self.objective == "span" else self.network.module).compile(dynamic=True)
 
     def _tokens(self, hidden_td: Tensor, batch: TrainingBatch) -> LossSum:
         positions, targets = (to_device(array, self.device) for array in (batch.positions, batch.targets))
@@ -107,9 +113,8 @@ class PretrainingModel(nn.Module):
         return logit_loss(self._sentence_logits(hidden_td[firsts]), labels, batch.counts()[self._sentences])
 
 
-def _network(module: Any, *, packed: bool) -> HuggingFaceNetwork:
+def _network(base: Any, *, packed: bool) -> HuggingFaceNetwork:
     """The network below the heads, with the attention whose backward pass is fast."""
-    base = module.base_model
     packs = packed and can_pack(base) and set_attention(base, PACKED)
     if not packs and base.device.type == "cpu":
         set_attention(base, "eager")  # the backward pass of torch's own attention takes a third longer on a CPU

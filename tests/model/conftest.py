@@ -148,6 +148,9 @@ def training_batch(objective: str, lengths: list[int], seed: int = 0, **fields: 
     starts = rng.integers(1, np.maximum(2, lengths)).astype(np.int32)
     starts[::4] = 0
     paired = "+" in objective
+    if objective == "span":
+        targets = rng.integers(0, 7, len(lengths))
+        positions = np.zeros(targets.sum(), np.int64)
     made: dict[str, Any] = {
         "objective": objective,
         "values": values,
@@ -157,4 +160,6 @@ def training_batch(objective: str, lengths: list[int], seed: int = 0, **fields: 
         "targets": rng.integers(5, len(VOCABULARY), len(positions)),
         "sentence_labels": labels if paired else np.full_like(labels, NO_LABEL),
     }
+    if objective == "span":
+        made |= {"positions": positions[:0], "target_offsets": np.concatenate([[0], np.cumsum(targets)])}
     return TrainingBatch(**{**made, **fields})

@@ -24,12 +24,14 @@ from tests.tiny import VOCABULARY
 LENGTHS = [3, 17, 4, 4, 1, 24, 9]
 MASKED = ("Bert", "Roberta", "XLMRoberta", "Camembert", "DistilBert", "Albert", "Electra", "MPNet", "DebertaV2",
           "ModernBert")  # fmt: skip
-PADDED_ALONE = ("MPNet", "DebertaV2")
+PADDED_ALONE = ("MPNet", "DebertaV2", "T5")
+FIELDS = {"T5": {"decoder_start_token_id": 0}}
 CASES = [
     ("Bert", "ForPreTraining", "mlm+nsp"),
     ("Bert", "ForPreTraining", "mlm+sop"),
     ("Albert", "ForPreTraining", "mlm+sop"),
     ("GPT2", "LMHeadModel", "causal"),
+    ("T5", "ForConditionalGeneration", "span"),
     *((family, "ForMaskedLM", "mlm") for family in MASKED),
 ]
 
@@ -43,8 +45,20 @@ def load(path: Path, **how: Any) -> Any:
     return getattr(transformers, name).from_pretrained(path, attn_implementation="eager", **how).eval()
 
 
+def plain_spans(module: Any, batch: TrainingBatch) -> dict[str, torch.Tensor]:
+    """The sum by transformers' own loss, a mean, of one instance after another; those without a target left out."""
+    assert batch.target_offsets is not None
+    rows = zip(np.split(batch.values, batch.offsets[1:-1]), np.split(batch.targets, batch.target_offsets[1:-1]),
+               strict=True)  # fmt: skip
+    pairs = [(torch.from_numpy(text.astype(np.int64))[None], torch.from_numpy(told)[None]) for text, told in rows]
+    losses = [module(input_ids=text, labels=told).loss * told.numel() for text, told in pairs if told.numel()]
+    return {"span": torch.stack(losses).sum()}
+
+
 def plain_losses(module: Any, batch: TrainingBatch) -> dict[str, torch.Tensor]:
     """The sums by whole logits of one instance after another, and transformers' own pooling."""
+    if batch.objective == "span":
+        return plain_spans(module, batch)
     tokens, sentences = [], []
     for start, stop, second in zip(batch.offsets, batch.offsets[1:], batch.segment_b_start, strict=False):
         ids = torch.from_numpy(batch.values[start:stop].astype(np.int64))[None]
@@ -72,7 +86,7 @@ def gradients(module: Any, losses: dict[str, Any]) -> dict[str, torch.Tensor]:
 def test_losses_and_gradients_are_those_of_one_instance_after_another(
     make_folder: Callable[..., Path], family: str, kind: str, objective: Any, path: str
 ) -> None:
-    fields = {"type_vocab_size": 2} if family == "DebertaV2" else {}
+    fields = {"DebertaV2": {"type_vocab_size": 2}}.get(family, FIELDS.get(family))
     module = load(make_folder(family, kind=kind, fields=fields))
     batch = training_batch(objective, LENGTHS)
     expected = plain_losses(module, batch)
@@ -111,7 +125,9 @@ def test_the_loss_is_that_of_bert_for_pretraining(make_folder: Callable[..., Pat
 
 def nothing_told(batch: TrainingBatch) -> TrainingBatch:
     none = np.zeros(0, np.int64)
-    return replace(batch, positions=none, targets=none, sentence_labels=np.full(len(batch.offsets) - 1, NO_LABEL))
+    spans = {} if batch.target_offsets is None else {"target_offsets": np.zeros(len(batch.offsets), np.int64)}
+    labels = np.full(len(batch.offsets) - 1, NO_LABEL)
+    return replace(batch, positions=none, targets=none, sentence_labels=labels, **spans)
 
 
 def no_instances(batch: TrainingBatch) -> TrainingBatch:
@@ -126,7 +142,8 @@ def no_instances(batch: TrainingBatch) -> TrainingBatch:
 def test_a_batch_that_tells_nothing_has_no_loss_and_no_slope(
     make_folder: Callable[..., Path], family: str, kind: str, objective: Any, emptied: Any, path: str
 ) -> None:
-    model = PretrainingModel(load(make_folder(family, kind=kind)), objective, packed=path == "packed")
+    module = load(make_folder(family, kind=kind, fields=FIELDS.get(family)))
+    model = PretrainingModel(module, objective, packed=path == "packed")
     found = model(emptied(training_batch(objective, LENGTHS)))
     assert all((loss.sum.item(), loss.count, loss.correct.item()) == (0, 0, 0) for loss in found.values())
     assert all((slope == 0).all() for slope in gradients(model, found).values())
@@ -207,6 +224,16 @@ def test_the_work_of_a_step(make_folder: Callable[..., Path]) -> None:
     layer = 4 * (32 * 32 + 32) + 32 * 48 + 48 + 48 * 32 + 32 + 2 * 64
     per_token = 2 * (3 * layer + 64)
     expected = 3 * (15 * per_token + 4 * 3 * 32 * (100 + 25) + 2 * 4 * 32 * len(VOCABULARY))
+    assert model.flops(np.array([10, 5]), 4) == expected
+
+
+def test_the_work_of_a_decoder(make_folder: Callable[..., Path]) -> None:
+    """2 layers each; an encoder's has 4 * 32 * 32 + 2 * 32 * 48 weights, a decoder's 4 * 32 * 32 more."""
+    model = PretrainingModel(load(make_folder("T5", kind="ForConditionalGeneration")), "span")
+    encoder = 2 * (4 * 32 * 32 + 2 * 32 * 48 + 2 * 32) + 32
+    decoder = 2 * (8 * 32 * 32 + 2 * 32 * 48 + 3 * 32) + 32
+    attention = 4 * 2 * 32 * (100 + 25)
+    expected = 3 * (2 * 15 * encoder + attention + 2 * 4 * (decoder + 32 * len(VOCABULARY)))
     assert model.flops(np.array([10, 5]), 4) == expected
 
 
