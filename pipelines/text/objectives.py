@@ -37,7 +37,16 @@ class Task:
             raise SpecError("the tokenizer has no sentinels, which span needs: add tokens <extra_id_0> and so on to it")
 
     def batch(self, instances: Instances) -> TrainingBatch:
-        """The instances as the network is to see them, in this order; the same for the same instance and epoch."""
+        """The instances as the network is to see them, in this order; the same for the same instance and epoch.
+
+        SpecError where they hold an id that the vocabulary does not have.
+        """
+        largest, size = int(instances.values.max(initial=0)), len(self.vocabulary.special)
+        if largest >= size:
+            raise SpecError(
+                f"an instance has token id {largest}, and the tokenizer {size} ids: train with the tokenizer that the "
+                "instances were made with"
+            )
         if self.objective == "causal":
             return causal_batch(instances)
         return self._spans(instances) if self.objective == "span" else self._masked(instances)

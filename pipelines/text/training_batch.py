@@ -74,8 +74,12 @@ class TrainingBatch:
 
     def counts(self) -> dict[str, int]:
         """How many things each loss of the objective tells, by the name of the loss: also where it is none."""
-        words, _, sentences = self.objective.partition("+")
-        counts = {"clm" if words == "causal" else words: len(self.targets)}
-        if sentences:
-            counts[sentences] = int((self.sentence_labels != NO_LABEL).sum())
-        return counts
+        told = (len(self.targets), int((self.sentence_labels != NO_LABEL).sum()))
+        return dict(zip(losses_of(self.objective), told, strict=False))
+
+
+def losses_of(objective: str) -> tuple[str, ...]:
+    """Names of an objective's losses: of its tokens ("mlm", "clm", "span"), and of sentences ("nsp", "sop") if any."""
+    words, _, sentences = objective.partition("+")
+    tokens = "clm" if words == "causal" else words
+    return (tokens, sentences) if sentences else (tokens,)

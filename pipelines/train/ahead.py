@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import time
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from types import TracebackType
 from typing import Generic, TypeVar, cast
@@ -16,16 +15,14 @@ END = object()
 class Ahead(Generic[Item]):
     """The items of an iterable, of which at most ``depth`` are made before they are asked for.
 
-    What the iterable raises is raised where its item is asked for; then there are no more. ``waited_seconds`` is the
-    time that whoever asks has waited, of all items together. Close it, or use it as a context: the item that is being
-    made is finished, and no other begun.
+    What the iterable raises is raised where its item is asked for; then there are no more. Close it, or use
+    it as a context: the item that is being made is finished, and no other begun.
     """
 
-    def __init__(self, items: Iterable[Item], depth: int, clock: Callable[[], float] = time.perf_counter) -> None:
-        self._items, self._clock = iter(items), clock
+    def __init__(self, items: Iterable[Item], depth: int) -> None:
+        self._items = iter(items)
         self._pool = ThreadPoolExecutor(1, "ahead")
         self._coming: deque[Future[object]] = deque(self._next() for _ in range(max(1, depth)))
-        self.waited_seconds = 0.0
 
     def __iter__(self) -> Iterator[Item]:
         return self
@@ -33,11 +30,7 @@ class Ahead(Generic[Item]):
     def __next__(self) -> Item:
         if not self._coming:
             raise StopIteration
-        began = self._clock()
-        try:
-            item = self._coming.popleft().result()
-        finally:
-            self.waited_seconds += self._clock() - began
+        item = self._coming.popleft().result()
         if item is END:
             self.close()
             raise StopIteration

@@ -1,29 +1,23 @@
-"""The data path of a training: from the position to the batches of a step, ahead of the network's need.
+"""The instances that a training consumes: from the position to a rank's share.
 
-What a step consumes is told by ``pipelines.train.streams``, what is masked by ``pipelines.text.masking``; both are
-functions of the instance, so that nothing here keeps a state that a restart would have to bring back.
+Nothing here keeps a state that a restart would have to bring back: what a step consumes is a function of its position
+(``pipelines.train.streams``).
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass, replace
-
 import numpy as np
 import numpy.typing as npt
 
-from pipelines.errors import SpecError
 from pipelines.instances import ROW_GROUP
-from pipelines.text.objectives import Task
-from pipelines.text.pack import plan_batches
-from pipelines.text.training_batch import Instances, TrainingBatch
+from pipelines.text.training_batch import Instances
 from pipelines.train.row_groups import RowGroupReader, RowGroups
 from pipelines.train.streams import Streams
 
 Ints = npt.NDArray[np.int64]
 
 EVALUATION_SEED = 0
-"""Seed of the choice and the masks of held-out instances, so that numbers of any two evaluations compare."""
+"""Seed of the choice and of the masks of held-out instances, so that the numbers of any two evaluations compare."""
 
 
 class Feed:
@@ -74,62 +68,13 @@ class Feed:
         return found
 
 
-@dataclass(frozen=True, kw_only=True)
-class Step:
-    """A rank's share of the global batch at a position, and the micro-batches that it is cut into."""
+def held_out_share(row_groups: RowGroups, *, max_instances: int, rank: int, world: int) -> Instances:
+    """A rank's share of at most so many held-out instances: the same ones in every run.
 
-    position: int
-    instances: Instances  # unmasked
-    batches: list[TrainingBatch]
-
-    @property
-    def num_tokens(self) -> int:
-        """Tokens of the share, special ones included, padding not."""
-        return len(self.instances.values)
-
-
-@dataclass(frozen=True, kw_only=True)
-class Cut:
-    """How instances are cut into micro-batches: at most so many tokens each, padding counted where there is any.
-
-    An instance that is longer is a micro-batch by itself.
+    All ranks together have each once. A rank has none where there are fewer instances than ranks. SpecError where there
+    are none at all.
     """
-
-    token_budget: int
-    padded: bool
-
-    def batches(self, instances: Instances, task: Task) -> Iterator[TrainingBatch]:
-        """Micro-batches of instances of like length, the longest first. Which go together changes no draw."""
-        for rows in plan_batches(instances.lengths, self.token_budget, padded=self.padded):
-            yield task.batch(instances.take(rows))
-
-
-def steps(feed: Feed, task: Task, cut: Cut, *, position: int, batch_size: int, rank: int, world: int) -> Iterator[Step]:
-    """The steps from a position on, without an end. SpecError where a rank would have nothing to do."""
-    if batch_size < world:
-        raise SpecError(f"global_batch={batch_size} is less than {world} workers: take a larger one, or fewer workers")
-    return _endless(feed, task, cut, position, batch_size, rank, world)
-
-
-def _endless(feed: Feed, task: Task, cut: Cut, position: int, batch_size: int, rank: int, world: int) -> Iterator[Step]:
-    while True:
-        instances = feed.share(position, batch_size, rank, world)
-        yield Step(position=position, instances=instances, batches=list(cut.batches(instances, task)))
-        position += batch_size
-
-
-class HeldOut:
-    """A rank's share of at most so many held-out instances, kept in memory: the same ones in every run.
-
-    All ranks together have each once. A rank has none where there are fewer instances than ranks.
-    """
-
-    def __init__(self, row_groups: RowGroups, *, max_instances: int, rank: int, world: int) -> None:
-        feed = Feed(row_groups, num_streams=1, seed=EVALUATION_SEED)
-        num = min(max_instances, feed.num_instances)
-        begin, stop = rank * num // world, (rank + 1) * num // world
-        self.instances = feed.share(begin, stop - begin, 0, 1)
-
-    def batches(self, task: Task, cut: Cut) -> Iterator[TrainingBatch]:
-        """The micro-batches of one evaluation, masked as in every other."""
-        return cut.batches(self.instances, replace(task, seed=EVALUATION_SEED))
+    feed = Feed(row_groups, num_streams=1, seed=EVALUATION_SEED)
+    num = min(max_instances, feed.num_instances)
+    begin, stop = rank * num // world, (rank + 1) * num // world
+    return feed.share(begin, stop - begin, 0, 1)

@@ -18,7 +18,6 @@ from pipelines.instances import INPUT_IDS, INSTANCES, SEGMENT_B_START, SENTENCE_
 from pipelines.schema import flat
 from pipelines.store.failures import explain, is_outside, is_parquet
 from pipelines.store.location import Location
-from pipelines.text.pack import gathered
 from pipelines.text.training_batch import Instances
 from pipelines.train.streams import Places
 
@@ -185,24 +184,14 @@ class RowGroupReader:
 
 
 def _taken(groups: dict[int, _Group], places: Places) -> Instances:
-    num = len(places)
-    starts, lengths = np.zeros(num, np.int64), np.zeros(num, np.int64)
-    segment_b_start, sentence_labels = np.zeros(num, np.int32), np.zeros(num, np.int8)
-    where = {group: np.flatnonzero(places.group == group) for group in groups}
-    for group, here in where.items():
-        rows, found = places.row[here], groups[group]
-        starts[here], lengths[here] = found.offsets[rows], np.diff(found.offsets)[rows]
-        segment_b_start[here], sentence_labels[here] = found.segment_b_start[rows], found.sentence_labels[rows]
-    offsets = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
-    values = np.zeros(int(offsets[-1]), np.int32)
-    for group, here in where.items():
-        source = gathered(starts[here], lengths[here])
-        values[gathered(offsets[here], lengths[here])] = groups[group].values[source]
+    """A batch has few rows of each of many groups: a slice a row is faster here than arithmetic on each group."""
+    rows = [(groups[group], row) for group, row in zip(places.group.tolist(), places.row.tolist(), strict=True)]
+    slices = [found.values[found.offsets[row] : found.offsets[row + 1]] for found, row in rows]
     return Instances(
-        values=values,
-        offsets=offsets,
-        segment_b_start=segment_b_start,
-        sentence_labels=sentence_labels,
+        values=np.concatenate([np.zeros(0, np.int32), *slices]),
+        offsets=np.cumsum([0, *map(len, slices)], dtype=np.int64),
+        segment_b_start=np.array([found.segment_b_start[row] for found, row in rows], np.int32),
+        sentence_labels=np.array([found.sentence_labels[row] for found, row in rows], np.int8),
         epoch=places.epoch,
         number=places.number,
     )

@@ -73,3 +73,11 @@ def test_what_the_tokenizer_lacks_is_said_at_birth() -> None:
     tokens_alone = replace(VOCABULARY, continues=np.zeros(1000, bool))
     with pytest.raises(SpecError, match="does not tell which tokens are a word's: leave out whole_words"):
         Task(objective="mlm", vocabulary=tokens_alone, seed=0, whole_words=True)
+
+
+@pytest.mark.parametrize("objective", ["mlm", "causal"])
+def test_instances_of_another_tokenizer_are_refused(objective: str) -> None:
+    task = Task(objective=objective, vocabulary=VOCABULARY, seed=0)
+    assert task.batch(instances([[999]])).offsets.tolist() == [0, 1]
+    with pytest.raises(SpecError, match="has token id 1000, and the tokenizer 1000 ids: train with the tokenizer that"):
+        task.batch(instances([[5, 1000]]))

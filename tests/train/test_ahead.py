@@ -45,16 +45,6 @@ def test_what_the_iterable_raises_is_raised_at_its_place() -> None:
         assert list(items) == []
 
 
-def test_the_time_that_is_waited_is_told() -> None:
-    ticks = iter([1.0, 1.5, 4.0, 4.25, 5.0, 5.0])
-    with Ahead([7, 8], depth=1, clock=lambda: next(ticks)) as items:
-        next(items)
-        assert items.waited_seconds == 0.5
-        next(items)
-        assert items.waited_seconds == 0.75
-        assert list(items) == []
-
-
 def test_closing_leaves_no_thread() -> None:
     before = threading.active_count()
     items = Ahead(iter(int, 1), depth=3)  # without an end
