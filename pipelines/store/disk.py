@@ -7,7 +7,7 @@ import fcntl
 import os
 import time
 import uuid
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -50,6 +50,12 @@ class Disk:
             _sync_folder(Path(root, key).parent)  # a killed process may have come just to the rename
             return there
         return _publish(root, key, data, time.time_ns())
+
+    def put_written(self, root: str, key: str, write: Callable[[Path], None]) -> Entry:
+        """Have it written aside, flush to the disk, rename."""
+        with _aside(root) as aside:
+            write(aside)
+            return _move(aside, root, key, time.time_ns())
 
     def put_if(self, root: str, key: str, data: bytes, version: str | None) -> str:
         """Compare and put under the root's lock, which every process of every machine that sees the folder obeys."""
@@ -121,22 +127,32 @@ def _entry(path: str, key: str) -> Entry | None:
 
 
 def _publish(root: str, key: str, data: bytes, mtime_ns: int) -> Entry:
+    with _aside(root) as aside:
+        aside.write_bytes(data)
+        return _move(aside, root, key, mtime_ns)
+
+
+@contextmanager
+def _aside(root: str) -> Iterator[Path]:
+    """Where a file may be written; what is still there at the end goes."""
     aside = Path(root, ASIDE, uuid.uuid4().hex)
-    place = Path(root, key)
     aside.parent.mkdir(parents=True, exist_ok=True)
     try:
-        with open(aside, "xb") as file:
-            file.write(data)
-            file.flush()
-            os.utime(file.fileno(), ns=(mtime_ns, mtime_ns))
-            os.fsync(file.fileno())
-        _rename(aside, place)
-    except BaseException:
+        yield aside
+    finally:
         aside.unlink(missing_ok=True)
-        raise
+
+
+def _move(aside: Path, root: str, key: str, mtime_ns: int) -> Entry:
+    """Flush a file to the disk and move it to its place."""
+    place = Path(root, key)
+    with open(aside, "rb+") as file:
+        os.utime(file.fileno(), ns=(mtime_ns, mtime_ns))
+        os.fsync(file.fileno())
+    _rename(aside, place)
     _sync_folder(place.parent)
     facts = os.stat(place)
-    return Entry(key, len(data), str(facts.st_mtime_ns))
+    return Entry(key, facts.st_size, str(facts.st_mtime_ns))
 
 
 def _rename(aside: Path, place: Path) -> None:

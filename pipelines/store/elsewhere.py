@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
 from typing import Any
 
 import fsspec
@@ -51,6 +52,10 @@ class Elsewhere:
         return fs.cat_file(path), _entry("", fs.info(path)).version
 
     def put(self, root: str, key: str, data: bytes) -> Entry:
+        """Refused: SpecError."""
+        raise self._refusal()
+
+    def put_written(self, root: str, key: str, write: Callable[[Path], None]) -> Entry:
         """Refused: SpecError."""
         raise self._refusal()
 

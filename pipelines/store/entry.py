@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Protocol
 
 
@@ -37,6 +38,10 @@ class Store(Protocol):
 
     def put(self, root: str, key: str, data: bytes) -> Entry:
         """Write the file whole, or not at all."""
+        ...
+
+    def put_written(self, root: str, key: str, write: Callable[[Path], None]) -> Entry:
+        """Have a file written at a path of this machine, and publish it whole, or not at all."""
         ...
 
     def put_if(self, root: str, key: str, data: bytes, version: str | None) -> str:

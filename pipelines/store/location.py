@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterable, Iterator
+import shutil
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,6 +27,7 @@ __all__ = ["Conflict", "Entry", "Location", "locate"]
 
 PROTOCOL = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://")
 BUCKET = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*(/|$)")
+COPY_BYTES = 16 * 2**20
 ALMOST = re.compile(r"(s3a?|https?|file|gs|gcs|az|abfss?|hf|hdfs):(?!//)")
 
 
@@ -94,6 +96,28 @@ class Location:
         """Write a file, whole or not at all, in place of one that may be there."""
         with self._telling(key):
             return self._store.put(self.path, key, data)
+
+    def put_written(self, key: str, write: Callable[[Path], None]) -> Entry:
+        """Have ``write`` make a file at a path that it is given, and publish it whole or not at all: for large files.
+
+        It is in memory at no time. StoreError also where ``write`` raises OSError.
+        """
+        with self._telling(key):
+            return self._store.put_written(self.path, key, write)
+
+    def on_disk(self, key: str, folder: Path) -> Path:
+        """A file where this machine can open it: itself where it is on a disk, else a copy in the folder.
+
+        FileNotFoundError.
+        """
+        if self.is_local:
+            return Path(self.path, key)
+        copy = folder / key.rpartition("/")[2]
+        with self._telling(key, FileNotFoundError):
+            filesystem, path = self._store.arrow(self._full(key))
+            with filesystem.open_input_stream(path) as source, copy.open("wb") as sink:
+                shutil.copyfileobj(source, sink, COPY_BYTES)
+        return copy
 
     def put_if(self, key: str, data: bytes, version: str | None) -> str:
         """Write a file if it has this version still (None: if it isn't there). The new version, or Conflict.

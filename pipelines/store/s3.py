@@ -7,11 +7,13 @@ so far. s3fs lists, reads small files and writes; pyarrow reads in bulk, told th
 from __future__ import annotations
 
 import os
+import tempfile
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 from itertools import islice
+from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -71,11 +73,22 @@ class S3:
         """One put, or of large data a multipart upload, aborted if it fails."""
         facts = self.filesystem().pipe_file(f"{root}/{key}", data, chunksize=PART_BYTES, max_concurrency=4)
         if facts is None:  # a multipart upload
-            there = self.stat(f"{root}/{key}")
-            if there is None:
-                raise FileNotFoundError(f"{root}/{key} is gone right after it was put")
-            return Entry(key, there.size, there.version)
+            return self._there(root, key)
         return Entry(key, len(data), _version(facts))
+
+    def put_written(self, root: str, key: str, write: Callable[[Path], None]) -> Entry:
+        """Have it written in this machine's folder for temporary files, and put it: a few parts in memory at a time."""
+        with tempfile.TemporaryDirectory(prefix="manta-") as folder:
+            path = Path(folder, "file")
+            write(path)
+            self.filesystem().put_file(str(path), f"{root}/{key}", chunksize=PART_BYTES, max_concurrency=4)
+        return self._there(root, key)
+
+    def _there(self, root: str, key: str) -> Entry:
+        there = self.stat(f"{root}/{key}")
+        if there is None:
+            raise FileNotFoundError(f"{root}/{key} is gone right after it was put")
+        return Entry(key, there.size, there.version)
 
     def put_if(self, root: str, key: str, data: bytes, version: str | None) -> str:
         """One put with If-None-Match or If-Match. Who is refused reads back: a put that was retried may have won."""

@@ -95,6 +95,7 @@ def test_nothing_is_written() -> None:
     store = Elsewhere("memory")
     attempts = [
         lambda: store.put("/x", "a", b""),
+        lambda: store.put_written("/x", "a", lambda path: None),
         lambda: store.put_if("/x", "a", b"", None),
         lambda: store.remove("/x", ["a"]),
         lambda: store.sweep("/x", 0),

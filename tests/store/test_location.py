@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from pipelines.errors import SpecError
+from pipelines.errors import SpecError, StoreError
 from pipelines.spec import Storage
 from pipelines.store.location import Conflict, Entry, Location, locate
 
@@ -31,6 +31,28 @@ def test_odd_names_come_back_as_they_went(output: Location, key: str) -> None:
     assert output.filesystem().cat_file(output.join(key).path) == b"1234"
     output.remove([key, "missing"])
     assert list(output.list()) == []
+
+
+def test_a_file_that_is_written_by_others_is_published_whole(output: Location, tmp_path: Path) -> None:
+    """Large files never pass through memory: a writer gets a path, a reader too."""
+    entry = output.put_written("a/b", lambda path: path.write_bytes(b"1234") and None)
+    assert list(output.list()) == [entry]
+    assert (entry.key, entry.size) == ("a/b", 4)
+    assert output.on_disk("a/b", tmp_path).read_bytes() == b"1234"
+
+    def fail(path: Path) -> None:
+        path.write_bytes(b"12")
+        raise OSError(28, "No space left on device")
+
+    with pytest.raises(StoreError, match="a/b: the disk is full"):
+        output.put_written("a/b", fail)
+    assert list(output.list()) == [entry]
+
+
+def test_a_file_on_a_disk_is_not_copied_to_be_opened(tmp_path: Path) -> None:
+    output = locate(str(tmp_path))
+    output.put("a/b", b"1")
+    assert output.on_disk("a/b", Path("/nowhere")) == tmp_path / "a/b"
 
 
 def test_what_is_not_there(output: Location) -> None:

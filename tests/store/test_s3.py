@@ -126,6 +126,25 @@ def test_a_large_put_is_one_object_with_the_version_that_a_listing_shows(
     assert s3.unfinished(here.path) == []
 
 
+def test_a_large_file_goes_up_in_parts_and_its_copy_here_goes(
+    s3: S3Server, here: Location, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("pipelines.store.s3.PART_BYTES", 5 * MB)
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    entry = here.put_written("a", lambda path: path.write_bytes(bytes(12 * MB)) and None)
+    assert list(here.list()) == [entry]
+    assert entry.version.endswith("-3")
+    assert list(tmp_path.iterdir()) == []
+    with wire(s3.endpoint) as line:
+        line.cut_after = 4 * MB
+        monkeypatch.setenv("AWS_MAX_ATTEMPTS", "1")
+        far = locate(here.uri, Storage(endpoint=line.endpoint))
+        with pytest.raises(StoreError, match="b: "):
+            far.put_written("b", lambda path: path.write_bytes(bytes(12 * MB)) and None)
+    assert s3.keys(here.path) == ["a"]
+    assert s3.unfinished(here.path) == []
+
+
 def found_by_both_doors(location: Location) -> dict[str, str]:
     """What s3fs and pyarrow read at a location, and where they looked."""
     filesystem, path = location.arrow()
