@@ -7,6 +7,7 @@
       FingerprintError   somebody else's results are in the way; nothing is touched
       LeaseError         another run holds the output
       GateError          the encoder does not agree with its reference
+      DivergenceError    a training's loss is no number any more; its checkpoints are whole
       Interrupted        a signal asked the run to stop; it can be resumed
 
 Each takes one positional argument, the message: an exception with others does not survive pickling between Ray
@@ -52,6 +53,10 @@ class LeaseError(MantaError):
 
 class GateError(MantaError):
     """The encoder does not agree with its reference."""
+
+
+class DivergenceError(MantaError):
+    """A training's loss or gradient is not finite; the checkpoints before are whole."""
 
 
 class Interrupted(MantaError):

@@ -7,6 +7,7 @@ import pytest
 from pipelines import errors
 
 CODES = {"SpecError": 2, "ShardError": 3, "StoreError": 1, "FingerprintError": 2, "LeaseError": 4, "GateError": 1}
+CODES |= {"DivergenceError": 1}
 
 
 @pytest.mark.parametrize(("name", "code"), CODES.items())

@@ -1,0 +1,54 @@
+"""What the loop takes of a spec and of the pool settings."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from pipelines.pretrain_spec import PretrainSpec, TrainPool
+from pipelines.train.optimizer import AdamSettings
+from pipelines.train.schedule import Pace, Schedule
+
+
+@dataclass(frozen=True, kw_only=True)
+class Recipe:
+    """What decides the weights that come out, beside data and network."""
+
+    global_batch: int
+    """Instances of a step, on all workers together."""
+    pace: Pace
+    schedule: Schedule
+    adam: AdamSettings
+    seed: int = 0
+    """Decides dropout."""
+    precision: Literal["auto", "float32", "bfloat16"] = "auto"
+
+    @classmethod
+    def of(cls, spec: PretrainSpec) -> Recipe:
+        """That of a pretraining."""
+        return cls(
+            global_batch=spec.global_batch,
+            pace=Pace(max_steps=spec.max_steps, max_tokens=spec.max_tokens, max_seconds=spec.budget_seconds),
+            schedule=Schedule(kind=spec.schedule, peak=spec.learning_rate, warmup=spec.warmup, decay=spec.decay),
+            adam=AdamSettings(
+                weight_decay=spec.weight_decay,
+                betas=spec.betas,
+                epsilon=spec.epsilon,
+                max_grad_norm=spec.max_grad_norm,
+            ),
+            seed=spec.seed,
+            precision=spec.precision,
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Cadence:
+    """How often a training tells what it did; 0: never, but for an evaluation at the end."""
+
+    log_steps: int = 10
+    eval_steps: int = 0
+
+    @classmethod
+    def of(cls, pool: TrainPool) -> Cadence:
+        """As the pool settings have it."""
+        return cls(log_steps=pool.log_steps, eval_steps=pool.eval_steps)
