@@ -40,6 +40,8 @@ class Agreed:
     """Time that the training took so far."""
     step_seconds: float
     """What the step before took."""
+    keep: bool
+    """Whether any of them was asked for a checkpoint."""
     stop: bool
     """Whether any of them was asked to stop."""
 
@@ -55,8 +57,8 @@ class Outcome:
 class Training:
     """One worker's part in a training; ``model`` and ``source`` are as ``pipelines.train.source`` has them.
 
-    ``observer`` hears of events on the first worker alone. ``should_stop`` is asked before each step on every worker;
-    one that says yes stops all of them, with a checkpoint.
+    ``observer`` hears of events on the first worker alone. ``should_keep`` and ``should_stop`` are asked once before
+    each step on every worker: where one says yes there is a checkpoint, and to stop all of them stop after it.
     """
 
     def __init__(
@@ -69,6 +71,7 @@ class Training:
         keeper: Keeper,
         ranks: Ranks = Ranks(),
         observer: Observer = lambda event: None,
+        should_keep: Callable[[], bool] = lambda: False,
         should_stop: Callable[[], bool] = lambda: False,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
@@ -78,7 +81,7 @@ class Training:
             )
         self._model, self._source, self._recipe, self._cadence = model, source, recipe, cadence
         self._keeper, self._ranks, self._observer = keeper, ranks, observer
-        self._should_stop, self._clock = should_stop, clock
+        self._should_keep, self._should_stop, self._clock = should_keep, should_stop, clock
         self._losses = tuple(source.losses)
         precision = pick_precision(recipe.precision, next(model.parameters()).device)
         self._stepper = Stepper(
@@ -136,15 +139,15 @@ class Training:
     def _agree(self, share: Share) -> Agreed:
         counts = [share.count(name) for name in self._losses]
         clock = (self._elapsed(), self._step_seconds) if self._ranks.is_first else (0.0, 0.0)
-        *all_counts, all_tokens, seconds, step_seconds, wishes = self._ranks.sum(
-            [*counts, share.num_tokens, *clock, self._should_stop()]
-        )
+        wishes = (self._should_keep(), self._should_stop())
+        found = self._ranks.sum([*counts, share.num_tokens, *clock, *wishes])
+        *all_counts, tokens, seconds, step_seconds, keep, stop = found
         named = dict(zip(self._losses, map(int, all_counts), strict=True))
-        return Agreed(named, int(all_tokens), seconds, step_seconds, wishes > 0)
+        return Agreed(named, int(tokens), seconds, step_seconds, keep > 0, stop > 0)
 
     def _turn(self, share: Share, agreed: Agreed, waited: float) -> None:
         """A checkpoint where one is due, then a step, and what is due after it."""
-        if self._keeper.is_due(self._state):
+        if agreed.keep or self._keeper.is_due(self._state):
             self._keep()
         began = self._clock()
         rate = self._step(share, agreed)

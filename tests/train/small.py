@@ -166,13 +166,14 @@ def small(
     source: SmallSource | None = None,
     recipe: Recipe | None = None,
     stop_after: int | None = None,
+    keep_after: int | None = None,
     every_steps: int = 4,
     every_seconds: float = 0.0,
     keep: int = 2,
     identity: Mapping[str, str] = {"spec": "abc"},
     clock: Any = None,
 ) -> Small:
-    """A training into an output. ``stop_after``: asked to stop once so many steps are done in this run."""
+    """A training into an output, asked to stop, or for a checkpoint, once so many steps are done in this run."""
     events: list[Event] = []
     model, source = model or SmallModel(), source or SmallSource()
     location = output if isinstance(output, Location) else locate(str(output))
@@ -186,7 +187,7 @@ def small(
         clock=clock,
         sleep=lambda seconds: None,
     )
-    asked = iter(range(10**9))
+    asked, wished = iter(range(10**9)), iter(range(10**9))
     training = Training(
         model,
         source,
@@ -195,6 +196,7 @@ def small(
         keeper=keeper,
         ranks=ranks,
         observer=events.append,
+        should_keep=lambda: next(wished) == keep_after,
         should_stop=lambda: next(asked) == stop_after,
         clock=clock,
     )

@@ -141,6 +141,12 @@ def test_time_is_a_reason_for_a_checkpoint(tmp_path: Path) -> None:
     assert kept[-1] == 12
 
 
+def test_a_wish_is_a_reason_for_a_checkpoint(tmp_path: Path) -> None:
+    run = small(tmp_path, keep_after=5, keep=9)
+    run.training.run()
+    assert [event.step for event in run.of(Checkpointed)] == [4, 5, 8, 12]
+
+
 def test_rates_are_told(tmp_path: Path) -> None:
     run = small(tmp_path, clock=Clock(1.0))
     run.training.run()

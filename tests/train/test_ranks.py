@@ -45,9 +45,9 @@ def speak(folder: Path) -> None:
 
 
 def test_workers_hear_of_each_other(tmp_path: Path) -> None:
-    on_workers(2, tmp_path, speak, tmp_path)
+    on_workers([2], tmp_path, speak)
     for rank in range(2):
-        assert json.loads((tmp_path / f"{rank}.json").read_text()) == {
+        assert json.loads((tmp_path / "2" / f"{rank}.json").read_text()) == {
             "sum": [2.0, 2.0**53, 0.25],
             "of_first": "I am 0",
             "gathered": ["I am 0", "I am 1"],

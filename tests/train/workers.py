@@ -4,33 +4,55 @@ from __future__ import annotations
 
 import multiprocessing
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 
-def on_workers(world: int, folder: Path, work: Callable[..., None], *arguments: Any) -> None:
-    """Call ``work(*arguments)`` in so many new processes that are joined; each must come to its end."""
+def on_workers(worlds: Sequence[int], folder: Path, work: Callable[..., None]) -> None:
+    """Call ``work(folder / "2")`` in two new processes that are joined, and so on for each number of workers.
+
+    One process has its part in all of them, and each must come to its end.
+    """
+    codes = [worker.wait() for worker in started(max(worlds), _join, worlds, str(folder), work)]
+    assert codes == [0] * max(worlds)
+
+
+@dataclass
+class Started:
+    """A new process."""
+
+    process: Any
+
+    def wait(self, seconds: float = 120.0) -> int:
+        """Its exit code, or the signal that killed it as a negative number."""
+        self.process.join(seconds)
+        if self.process.is_alive():
+            self.process.kill()
+            raise AssertionError(f"a worker did not end within {seconds} s")
+        return int(self.process.exitcode)
+
+
+def started(count: int, work: Callable[..., None], *arguments: Any) -> list[Started]:
+    """So many new processes, of which number n does ``work(n, *arguments)``."""
     context = multiprocessing.get_context("spawn")
-    about = (world, str(folder / f"joined-{world}"))
-    workers = [context.Process(target=_join, args=(rank, *about, work, arguments)) for rank in range(world)]
-    for worker in workers:
-        worker.start()
-    for worker in workers:
-        worker.join(120)
-    alive = [worker for worker in workers if worker.is_alive()]
-    for worker in alive:
-        worker.kill()
-    assert not alive
-    assert [worker.exitcode for worker in workers] == [0] * world
+    processes = [context.Process(target=work, args=(number, *arguments), daemon=True) for number in range(count)]
+    for process in processes:
+        process.start()
+    return [Started(process) for process in processes]
 
 
-def _join(rank: int, world: int, store: str, work: Callable[..., None], arguments: tuple[Any, ...]) -> None:
+def _join(rank: int, worlds: Sequence[int], folder: str, work: Callable[[Path], None]) -> None:
     os.environ["GLOO_SOCKET_IFNAME"] = "lo"
     import torch
     import torch.distributed as dist
 
     torch.set_num_threads(1)
-    dist.init_process_group("gloo", init_method=f"file://{store}", rank=rank, world_size=world)
-    work(*arguments)
-    dist.destroy_process_group()
+    for world in worlds:
+        if rank < world:
+            own = Path(folder, str(world))
+            own.mkdir(exist_ok=True)
+            dist.init_process_group("gloo", init_method=f"file://{folder}/{world}-joined", rank=rank, world_size=world)
+            work(own)
+            dist.destroy_process_group()
