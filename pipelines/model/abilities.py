@@ -23,6 +23,8 @@ KINDS: dict[str, ClassifierKind] = {
 """What a classifier's logits are of, by the end of its class's name: a chunk, each token, the ends of an answer."""
 CLASSIFIERS = tuple(KINDS)
 NEXT_SENTENCE_HEAD = "cls.seq_relationship.weight"
+SENTENCE_TASK = "sentence_task"
+"""Field of the config that says what a network trained here tells of two segments: "nsp", or "sop", their order."""
 LEFT_TO_RIGHT = ("ForCausalLM", "LMHeadModel")
 DECODERS = ("gpt2", "gpt_neo", "gpt_neox", "gptj", "opt", "bloom", "llama", "mistral", "mixtral", "qwen2", "qwen3",
             "gemma", "gemma2", "gemma3_text", "phi", "phi3", "falcon", "olmo2", "granite", "smollm3")  # fmt: skip
@@ -124,7 +126,11 @@ def abilities(folder: ModelFolder) -> frozenset[str]:
     found = set(ALWAYS)
     if mask_head(folder):
         found.update(MASKED)
-    if folder.model_type == "bert" and NEXT_SENTENCE_HEAD in weight_names(folder.network_path):
+    if (
+        folder.model_type == "bert"
+        and folder.config.get(SENTENCE_TASK) != "sop"
+        and NEXT_SENTENCE_HEAD in weight_names(folder.network_path)
+    ):
         found.add("next_sentence")
     if classifier_kind(folder):
         found.add("classify")
@@ -159,6 +165,8 @@ def _reason(folder: ModelFolder, output: str) -> str:
         return _without_masks(folder)
     family, carrier = folder.model_type or "this network", _carrier(folder)
     if output == "next_sentence":
+        if folder.config.get(SENTENCE_TASK) == "sop":
+            return f"{carrier} was trained on the order of sentences, not on whether one follows another"
         if family == "bert":
             return f"{carrier} carries no next-sentence head: choose one whose config.json says BertForPreTraining"
         if family == "albert":

@@ -10,6 +10,7 @@ from typing import Any, Literal
 import torch
 
 from pipelines.errors import SpecError
+from pipelines.model.abilities import SENTENCE_TASK
 from pipelines.model.architecture import Architecture
 from pipelines.model.user_class import user_class
 from pipelines.pretrain_spec import Objective
@@ -58,7 +59,7 @@ def first_weights(
     transformers.utils.logging.set_verbosity_error()  # what is new or left out is told here
     maker = user_class(model_class) if model_class else getattr(transformers, MAKERS[objective])
     try:
-        config = _config(architecture, maker, dropout, trust_remote_code)
+        config = _config(architecture, objective, maker, dropout, trust_remote_code)
         with torch.random.fork_rng():
             torch.manual_seed(seed)
             if architecture.checkpoint:
@@ -69,7 +70,9 @@ def first_weights(
     return FirstWeights(module.float(), ("all weights",))
 
 
-def _config(architecture: Architecture, maker: Any, dropout: float | Literal["auto"], trust: bool) -> Any:
+def _config(
+    architecture: Architecture, objective: Objective, maker: Any, dropout: float | Literal["auto"], trust: bool
+) -> Any:
     from transformers import AutoConfig
 
     checkpoint = architecture.checkpoint
@@ -80,6 +83,8 @@ def _config(architecture: Architecture, maker: Any, dropout: float | Literal["au
         config = AutoConfig.from_pretrained(checkpoint.network_path, local_files_only=True, trust_remote_code=trust)
     else:
         config = AutoConfig.for_model(**architecture.config)
+    if "+" in objective:
+        setattr(config, SENTENCE_TASK, objective.split("+")[1])
     if config.model_type == "albert":
         config.num_labels = 2  # of the head for the order of segments
     if config.is_encoder_decoder and getattr(config, "decoder_start_token_id", None) is None:

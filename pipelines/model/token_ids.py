@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from pipelines.model.folder import read_folder
-from pipelines.model.tokenizer_files import load_tokenizer, named_token
+from pipelines.model.tokenizer_files import TokenizerFolder, load_tokenizer, named_token
 
 PADS = ("[PAD]", "<pad>")
 """What padding is called where the tokenizer's configuration does not say."""
@@ -34,7 +34,7 @@ class TokenIds:
 
 
 @dataclass(frozen=True)
-class _TokenizerFolder:
+class _BareFolder:
     """A folder that holds a tokenizer and no network: of which family is for the tokenizer's own files to tell."""
 
     network_path: Path
@@ -46,10 +46,15 @@ class _TokenizerFolder:
         return {"model_type": self.model_type}
 
 
+def tokenizer_folder(path: Path) -> TokenizerFolder:
+    """A folder that holds a tokenizer, with a model or without."""
+    is_model = (path / "config.json").exists() or (path / "modules.json").exists()
+    return read_folder(path) if is_model else _BareFolder(path)
+
+
 def read_token_ids(path: Path, *, trust_remote_code: bool = False) -> TokenIds:
     """Of a folder with a tokenizer, such as a model's. SpecError where there is none that loads."""
-    is_model = (path / "config.json").exists() or (path / "modules.json").exists()
-    folder = read_folder(path) if is_model else _TokenizerFolder(path)
+    folder = tokenizer_folder(path)
     ids = load_tokenizer(folder, trust_remote_code=trust_remote_code).get_vocab()
     pads = (named_token(folder, "pad_token"), *PADS)
     return TokenIds(path=path, ids=ids, pad_id=next((ids[token] for token in pads if token in ids), None))

@@ -15,7 +15,10 @@ import transformers
 from torch.nn.functional import cross_entropy
 
 from pipelines.errors import SpecError
+from pipelines.model.architecture import Architecture
+from pipelines.model.first_weights import first_weights
 from pipelines.model.losses import LossSum
+from pipelines.model.objectives import TRAINED
 from pipelines.model.pretraining import PretrainingModel
 from pipelines.text.training_batch import NO_LABEL, TrainingBatch
 from tests.model.conftest import training_batch
@@ -26,6 +29,8 @@ MASKED = ("Bert", "Roberta", "XLMRoberta", "Camembert", "DistilBert", "Albert", 
           "ModernBert")  # fmt: skip
 PADDED_ALONE = ("MPNet", "DebertaV2", "T5")
 FIELDS = {"T5": {"decoder_start_token_id": 0}}
+SMALL = {"hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 4, "intermediate_size": 48,
+         "max_position_embeddings": 80, "d_kv": 8, "d_ff": 48, "embedding_size": 16}  # fmt: skip
 CASES = [
     ("Bert", "ForPreTraining", "mlm+nsp"),
     ("Bert", "ForPreTraining", "mlm+sop"),
@@ -162,6 +167,23 @@ def test_what_is_told_right_is_counted(make_folder: Callable[..., Path]) -> None
     found = model(replace(batch, targets=sevens, sentence_labels=labels))
     assert found["mlm"].correct == (sevens == 7).sum()
     assert (found["nsp"].correct, found["nsp"].count) == (3, 5)
+
+
+@pytest.mark.parametrize("family", [family for family in TRAINED if family not in ("mt5", "umt5", "longt5")])
+def test_every_family_learns_a_batch_by_heart(family: str) -> None:
+    config = {"model_type": family, "vocab_size": len(VOCABULARY), "pad_token_id": 0, **SMALL}
+    objective = TRAINED[family][0]
+    module = first_weights(Architecture(name=family, config=config), objective, seed=0, dropout=0.0).module
+    model, batch = PretrainingModel(module, objective, packed=True).train(), training_batch(objective, LENGTHS)
+    optimizer = torch.optim.AdamW(model.parameters(), lr=1e-2)
+    losses = []
+    for _ in range(6):
+        optimizer.zero_grad()
+        means = [loss.sum / loss.count for loss in model(batch).values()]
+        torch.stack(means).sum().backward()
+        optimizer.step()
+        losses.append(torch.stack(means).detach())
+    assert (losses[-1] < 0.9 * losses[0]).all()
 
 
 @pytest.mark.parametrize("path", ["padded", "packed"])
