@@ -3,7 +3,7 @@ from __future__ import annotations
 import itertools
 import threading
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
@@ -11,17 +11,26 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
+from transformers import BertConfig, BertForPreTraining
 
 from pipelines.errors import StoreError
+from pipelines.model.pretraining import PretrainingModel
 from pipelines.store.location import Location, locate
 from pipelines.text.masking import Vocabulary
 from pipelines.text.objectives import Task
 from pipelines.text.training_batch import TrainingBatch
+from pipelines.train.checkpoints import Checkpoints
 from pipelines.train.feed import Feed
 from pipelines.train.instance_source import Cut, InstanceSource
+from pipelines.train.keeper import Keeper
+from pipelines.train.loop import Training
+from pipelines.train.recipe import Cadence
 from pipelines.train.row_groups import RowGroups, list_row_groups
+from pipelines.train.schedule import Pace
 from pipelines.train.source import Share, Source
 from tests.instances import drawn_rows, instances, put_part
+from tests.train.small import small_recipe
 
 VOCABULARY = Vocabulary(special=np.arange(100) < 5, continues=np.zeros(100, bool), mask_id=4)
 TASK = Task(objective="mlm+nsp", vocabulary=VOCABULARY, seed=9)
@@ -149,3 +158,34 @@ def test_what_cannot_be_read_is_raised_and_no_thread_is_left(
     with pytest.raises(StoreError, match=r"0\.parquet can't be read"):
         first(source(row_groups, held_out), 1)
     assert threads() == []
+
+
+@pytest.fixture
+def one_thread() -> Iterator[None]:
+    """Products as small as these lose by threads, the more so where others compute."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.mark.usefixtures("one_thread")
+def test_weights_do_not_depend_on_how_a_step_is_cut(row_groups: RowGroups, held_out: RowGroups, tmp_path: Path) -> None:
+    whole, pieces = (trained(source(row_groups, held_out, cut=Cut(token_budget=budget, padded=True)), tmp_path / name)
+                     for name, budget in [("whole", 10_000), ("pieces", 40)])  # fmt: skip
+    assert whole.keys() == pieces.keys()
+    assert max(float((whole[name] - pieces[name]).abs().max()) for name in whole) < 1e-6
+
+
+def trained(made: InstanceSource, output: Path) -> dict[str, torch.Tensor]:
+    """The weights of a small BERT after six steps, without dropout."""
+    config = BertConfig(
+        vocab_size=100, hidden_size=16, num_hidden_layers=1, num_attention_heads=2, intermediate_size=32,
+        hidden_dropout_prob=0.0, attention_probs_dropout_prob=0.0,
+    )  # fmt: skip
+    torch.manual_seed(0)
+    model = PretrainingModel(BertForPreTraining(config), "mlm+nsp")
+    recipe = replace(small_recipe(), pace=Pace(max_steps=6), global_batch=16)
+    keeper = Keeper(Checkpoints(locate(str(output)), {"spec": "a"}, 1), every_steps=0, every_seconds=0.0)
+    Training(model, made, recipe=recipe, cadence=Cadence(), keeper=keeper).run()
+    return {name: weight.detach() for name, weight in model.named_parameters()}
