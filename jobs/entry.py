@@ -201,8 +201,11 @@ def _refuse_client(address: str) -> None:
         )
 
 
-def start(run: Run, cluster: RayCluster, cpu: TokenizePool, gpu: EncodePool) -> Pools:
-    """Start Ray for a run that has something to do, and place its actors. SpecError where they can't be placed."""
+def start(run: Run, cluster: RayCluster, cpu: TokenizePool, gpu: EncodePool | None = None) -> Pools:
+    """Start Ray for a run that has something to do, and place its actors: ``gpu`` None: none that encode.
+
+    SpecError where they can't be placed.
+    """
     from pipelines.run.start import pools_for
 
     run.starting()

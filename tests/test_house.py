@@ -74,6 +74,7 @@ LIGHT = {
     "pipelines.stages.tokenize": {"torch", "transformers"},
     "jobs.embed": {"torch", "transformers"},
     "jobs.predict": {"torch", "transformers"},
+    "jobs.prepare": {"torch", "transformers"},
 }
 
 

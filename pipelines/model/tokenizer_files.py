@@ -62,8 +62,9 @@ def _convert(folder: TokenizerFolder, trust_remote_code: bool) -> Tokenizer:
     from transformers.utils import logging
 
     logging.set_verbosity_error()  # what old configs lack is no fault of the reader's
-    told = "model_type" in folder.config  # else transformers would not know which tokenizer the files are for
-    config = None if told else AutoConfig.for_model(folder.model_type, **folder.config)
+    # A config that names no family does not tell transformers which tokenizer the files are for.
+    is_untold = bool(folder.model_type) and "model_type" not in folder.config
+    config = AutoConfig.for_model(folder.model_type, **folder.config) if is_untold else None
     try:
         tokenizer = AutoTokenizer.from_pretrained(
             folder.network_path, config=config, local_files_only=True, trust_remote_code=trust_remote_code

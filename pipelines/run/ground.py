@@ -5,16 +5,15 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
 
 from fsspec.utils import glob_translate
 
 from pipelines.errors import ShardError, SpecError
 from pipelines.fingerprint import fingerprint
 from pipelines.run.order import Order
-from pipelines.spec import DocumentSpec, Slicing, Storage
+from pipelines.spec import CorpusSpec, DocumentSpec, Slicing, Storage
 from pipelines.stages.documents import DocumentColumns, columns_for
-from pipelines.stages.recipe import Recipe
+from pipelines.stages.recipe import RunRecipe
 from pipelines.store.location import Location, locate
 from pipelines.store.output import KEY as SPEC_KEY
 from pipelines.store.output import OutputSpec, claim, expand, read_spec
@@ -36,7 +35,7 @@ class Ground:
     """Corpus and output of a run."""
 
     order: Order
-    recipe: Recipe[Any]
+    recipe: RunRecipe
     shards: tuple[Shard, ...]
     output: Location
     agreed: OutputSpec
@@ -71,16 +70,17 @@ class Ground:
         return [*self.local_inputs, *([there.path] if there.is_local else [])]
 
 
-def survey(order: Order, recipe: Recipe[Any]) -> Ground:
+def survey(order: Order, recipe: RunRecipe) -> Ground:
     """List the corpus, open the output, and agree with it; a new output is claimed.
 
     Raises SpecError where corpus or output can't be reached, FingerprintError where another spec has the output.
     """
     shards = list_shards(order.documents, order.storage)
+    recipe.spec.check_shards(shard.name for shard in shards)
     output = locate(expand(order.output, fingerprint(recipe.spec, recipe.identity.hash)), order.storage)
     _apart(order, shards, output)
     output.check_output()
-    row_bytes = recipe.spec.output_bytes(recipe.folder().hidden_size) + ROW_BYTES
+    row_bytes = recipe.output_bytes + ROW_BYTES
     theirs = read_spec(output)
     columns = DocumentColumns.from_facts(theirs.columns) if theirs else _first_columns(order, recipe.spec, shards)
     ours = OutputSpec.of(
@@ -125,7 +125,7 @@ def would_list(root: str, path: str) -> bool:
     return any(pattern.fullmatch("/".join([folder, *names[:depth]])) for depth in range(len(names) + 1))
 
 
-def _first_columns(order: Order, spec: DocumentSpec, shards: Sequence[Shard]) -> DocumentColumns:
+def _first_columns(order: Order, spec: CorpusSpec, shards: Sequence[Shard]) -> DocumentColumns:
     """The columns as the first shard has them that can be read and has them all."""
     first: ShardError | None = None
     for shard, footer in _footers(shards, order.storage):
@@ -147,7 +147,7 @@ def _footers(shards: Sequence[Shard], storage: Storage) -> Iterator[tuple[Shard,
             yield shard, found[shard.shard_id]
 
 
-def _columns_of(shard: Shard, footer: Footer | ShardError, spec: DocumentSpec) -> DocumentColumns:
+def _columns_of(shard: Shard, footer: Footer | ShardError, spec: CorpusSpec) -> DocumentColumns:
     if isinstance(footer, ShardError):
         raise footer
     try:
@@ -156,9 +156,9 @@ def _columns_of(shard: Shard, footer: Footer | ShardError, spec: DocumentSpec) -
         raise ShardError(f"{shard.name} {error}") from error
 
 
-def _slicing(slicing: Slicing, spec: DocumentSpec, row_bytes: int) -> Slicing:
+def _slicing(slicing: Slicing, spec: CorpusSpec, row_bytes: int) -> Slicing:
     """The slicing, with smaller slices where chunks overlap so much that a part would be too large."""
-    if spec.overlong != "chunk":
+    if not isinstance(spec, DocumentSpec) or spec.overlong != "chunk":
         return slicing
     step_tokens = max(1, int(spec.max_seqlen) - 2 - spec.stride)
     vectors = max(1, slicing.max_output_bytes // row_bytes)

@@ -82,10 +82,10 @@ class Placement:
 
     def __str__(self) -> str:
         size = f"{self.encode_cpus:g}" + (f" (and {self.encode_gpus:g} GPUs)" if self.encode_gpus else "")
+        encode = f" + encode {self.encode_actors.max} x {size}" if self.encode_actors.max else ""
         return (
             f"read {self.read_tasks} x {self.read_cpus:g} + tokenize {self.tokenize_actors} x {self.tokenize_cpus:g}"
-            f" + encode {self.encode_actors.max} x {size}"
-            f" + write {self.write_actors} x {self.write_cpus:g} = {self.cpus:g} CPUs"
+            f"{encode} + write {self.write_actors} x {self.write_cpus:g} = {self.cpus:g} CPUs"
         )
 
 

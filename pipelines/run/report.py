@@ -100,8 +100,8 @@ class Report:
 
     @property
     def tokens_per_second(self) -> float:
-        """Over the phase "encode"."""
-        seconds = self.phase_seconds.get("encode", 0.0)
+        """Over the phase "encode", or "prepare"."""
+        seconds = sum(self.phase_seconds.get(phase, 0.0) for phase in ("encode", "prepare"))
         return self.tokens / seconds if seconds else 0.0
 
     @property

@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from pipelines.run.cluster import cluster_resources
+from pipelines.run.cluster import ClusterResources, cluster_resources
+from pipelines.run.maker_placement import place_makers
 from pipelines.run.placement import Placement, place
 from pipelines.run.reach import require_shared
 from pipelines.run.sizing import ModelSize
@@ -33,6 +34,12 @@ class Pools:
         return _fixed(self.placement.tokenize_actors, self.placement.tokenize_cpus)
 
     @property
+    def make(self) -> ActorPool:
+        """The makers of instances: they begin with those that are there."""
+        actors = self.placement.tokenize_actors
+        return ActorPool(min=1, max=actors, initial=actors, num_cpus=self.placement.tokenize_cpus)
+
+    @property
     def encode(self) -> ActorPool:
         """The encoders."""
         actors, place = self.placement.encode_actors, self.placement
@@ -56,18 +63,25 @@ def _fixed(size: int, num_cpus: float) -> ActorPool:
     return ActorPool(min=size, max=size, initial=size, num_cpus=num_cpus)
 
 
-def pools_for(run: Run, cpu: TokenizePool, gpu: EncodePool) -> Pools:
-    """The placement of a run on the cluster that Ray has joined, which is set for it.
+def pools_for(run: Run, cpu: TokenizePool, gpu: EncodePool | None) -> Pools:
+    """The placement of a run on the cluster that Ray has joined, which is set for it. ``gpu`` None: nothing encodes.
 
     Raises SpecError where the request can't be placed, or where nodes don't see the same local folders.
     """
     resources = cluster_resources()
     ground = run.ground
-    size = ModelSize(num_parameters=num_parameters(ground.recipe.folder().config))
-    placement = place(resources, cpu, gpu, size, num_slices=run.plan.num_slices, slice_bytes=ground.slice_bytes)
+    placement = _place(run, resources, cpu, gpu)
     require_shared(output=ground.output.path if ground.output.is_local else "", inputs=ground.local_inputs)
     set_streaming(placement, resources)
     return Pools(placement=placement)
+
+
+def _place(run: Run, resources: ClusterResources, cpu: TokenizePool, gpu: EncodePool | None) -> Placement:
+    num_slices, slice_bytes = run.plan.num_slices, run.ground.slice_bytes
+    if gpu is None:
+        return place_makers(resources, cpu, num_slices=num_slices, slice_bytes=slice_bytes)
+    size = ModelSize(num_parameters=num_parameters(run.ground.recipe.folder().config))
+    return place(resources, cpu, gpu, size, num_slices=num_slices, slice_bytes=slice_bytes)
 
 
 def num_parameters(config: Mapping[str, Any]) -> int:

@@ -36,10 +36,10 @@ from pipelines.run.tally import Tally
 from pipelines.schema import HEADER, SliceHeader
 from pipelines.stages.documents import check_shard
 from pipelines.stages.read import Reading
-from pipelines.stages.recipe import Recipe
+from pipelines.stages.recipe import RunRecipe
 from pipelines.store.lease import Lease, hold
 from pipelines.store.manifest import commit, read_manifest
-from pipelines.store.parts import PartEntry, dead_letters_key, list_parts, read_counts, read_shard_name
+from pipelines.store.parts import PartEntry, dead_letters_key, keys_beside, list_parts, read_counts, read_shard_name
 from pipelines.store.shards import read_footers
 
 FOOTER_THREADS = 64
@@ -48,7 +48,7 @@ ENOUGH_TO_JUDGE = 1000
 
 
 @contextmanager
-def open_run(order: Order, recipe: Recipe[Any]) -> Iterator[Run]:
+def open_run(order: Order, recipe: RunRecipe) -> Iterator[Run]:
     """A run over a corpus into an output: surveyed, its lease held, its plan made. The lease is released at the end."""
     run_id = new_run_id()
     with Progress(mode=order.progress) as progress:
@@ -170,11 +170,10 @@ class Run:
     @property
     def metadata(self) -> dict[str, str]:
         """What each part's footer, and the manifest's, says of how it was made."""
-        spec, model = self.ground.recipe.spec, self.ground.recipe.identity
-        names = [name for name in spec.told if name not in spec.idle]
-        told: dict[str, Any] = {name: getattr(spec, name) for name in names}
-        told |= {"model": model.reference, "model_hash": model.hash, "fingerprint": self.ground.agreed.fingerprint}
-        told |= {"source": self.ground.order.documents}
+        recipe = self.ground.recipe
+        names = [name for name in recipe.spec.told if name not in recipe.spec.idle]
+        told: dict[str, Any] = {name: getattr(recipe.spec, name) for name in names}
+        told |= {**recipe.told, "fingerprint": self.ground.agreed.fingerprint, "source": self.ground.order.documents}
         quantized = footer_of(self.calibrated) if self.calibrated else {}
         return {f"manta.{name}": str(value) for name, value in told.items()} | quantized
 
@@ -186,7 +185,7 @@ class Run:
         newcomers = Newcomers(self.ground.local_files)
         self._placement = placement
         self.progress.expect(documents=self.plan.num_documents, slices=self.plan.num_slices)
-        self._phases.enter("encode")
+        self._phases.enter(self.ground.recipe.phase)
         arrived = threading.Event()
         with shown_while_waiting(placement, self.progress.waiting, arrived):
             for batch in receipts.iter_batches(batch_size=None, batch_format="pyarrow"):
@@ -255,7 +254,8 @@ class Run:
         litter = self.ledger.litter
         if litter or cured:
             self._lease.check()
-            self.output.remove([*litter, *map(dead_letters_key, [*litter, *cured])])
+            beside = (key for part in litter for key in keys_beside(part))
+            self.output.remove([*litter, *beside, *map(dead_letters_key, cured)])
 
     def _report(self) -> Report:
         return make_report(

@@ -15,13 +15,17 @@ import pyarrow.ipc
 
 from pipelines.errors import ShardError
 from pipelines.schema import DeadLetter
-from pipelines.spec import DocumentSpec
+from pipelines.spec import CorpusSpec
 from pipelines.stages.slicewise import ROW
 from pipelines.store.columns import is_text, no_utf8
 from pipelines.store.shards import Shard
 
 TEXT, TEXT_PAIR = "_text", "_text_pair"
 """Columns of the text to be tokenized, and of a second one that stands behind it. They do not reach the parts."""
+GROUP = "_group"
+"""Column that tells which documents belong together, where a spec asks for it. It does not reach the parts."""
+LISTS = pa.large_list(pa.large_string())
+"""Type of the text column where a document is a list of sentences."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,12 +40,16 @@ class DocumentColumns:
     passthrough: dict[str, pa.DataType] = field(default_factory=dict)
     pairs: tuple[str, ...] = ()
     """Columns of a second text; () where there is none."""
+    group: str = ""
+    """Column of groups; "" where they are not asked for."""
+    are_lists: bool = False
+    """Whether the text column holds lists of sentences."""
 
     @property
     def wanted(self) -> list[str]:
         """The columns to read, each once."""
-        ids = [self.id] if self.id else []
-        return list(dict.fromkeys([*self.texts, *self.pairs, *ids, *self.passthrough]))
+        more = [name for name in (self.id, self.group) if name]
+        return list(dict.fromkeys([*self.texts, *self.pairs, *more, *self.passthrough]))
 
     @property
     def carried(self) -> list[str]:
@@ -54,6 +62,8 @@ class DocumentColumns:
         return {
             "texts": list(self.texts),
             **({"pairs": list(self.pairs)} if self.pairs else {}),
+            **({"group": self.group} if self.group else {}),
+            **({"are_lists": True} if self.are_lists else {}),
             "separator": self.separator,
             "id": self.id,
             "id_name": self.id_name,
@@ -68,6 +78,8 @@ class DocumentColumns:
         return cls(
             texts=tuple(facts["texts"]),
             pairs=tuple(facts.get("pairs", ())),
+            group=facts.get("group", ""),
+            are_lists=facts.get("are_lists", False),
             separator=facts["separator"],
             id=facts["id"],
             id_name=facts["id_name"],
@@ -76,7 +88,7 @@ class DocumentColumns:
         )
 
 
-def columns_for(spec: DocumentSpec, schema: pa.Schema) -> DocumentColumns:
+def columns_for(spec: CorpusSpec, schema: pa.Schema) -> DocumentColumns:
     """The columns that a spec asks for, typed as the corpus' first shard has them; ShardError where they don't fit."""
     present = spec.id in schema.names
     if not present and spec.id != "id":
@@ -86,6 +98,8 @@ def columns_for(spec: DocumentSpec, schema: pa.Schema) -> DocumentColumns:
     columns = DocumentColumns(
         texts=tuple(spec.texts),
         pairs=tuple(spec.pairs),
+        group=spec.group_by,
+        are_lists=spec.has_lists,
         separator=spec.separator,
         id=spec.id if present else "",
         id_name=spec.id,
@@ -109,11 +123,14 @@ def check_shard(schema: pa.Schema, columns: DocumentColumns) -> None:
     for name in columns.wanted:
         if name not in schema.names:
             raise ShardError(f"has no column {name!r} (its columns: {', '.join(schema.names)})")
+    wanted = "a list of strings" if columns.are_lists else "string or large_string"
     for name in (*columns.texts, *columns.pairs):
-        if not is_text(kind := _plain(schema.field(name).type)) and not pa.types.is_null(kind):
-            raise ShardError(f"column {name!r} is {schema.field(name).type}: text must be string or large_string")
-    if columns.id and not _is_id(kind := _plain(schema.field(columns.id).type)) and not pa.types.is_null(kind):
-        raise ShardError(f"column {columns.id!r} is {kind}: an id must be an integer, a string or binary")
+        kind = _plain(schema.field(name).type)
+        if not (_is_list_of_text(kind) if columns.are_lists else is_text(kind)) and not pa.types.is_null(kind):
+            raise ShardError(f"column {name!r} is {schema.field(name).type}: text must be {wanted}")
+    for name, what in ((columns.id, "an id"), (columns.group, "a group")):
+        if name and not _is_id(kind := _plain(schema.field(name).type)) and not pa.types.is_null(kind):
+            raise ShardError(f"column {name!r} is {kind}: {what} must be an integer, a string or binary")
 
 
 def documents_of(
@@ -122,15 +139,19 @@ def documents_of(
     """The documents among a shard's rows, the rows that are none, and how many ids repeat."""
     rows = pa.array(np.arange(first_row, first_row + table.num_rows), pa.int64())
     ids = _ids(table, rows, shard, columns)
-    texts = joined(table, columns.texts, columns.separator)
+    texts = lists(table, columns.texts[0]) if columns.are_lists else joined(table, columns.texts, columns.separator)
     passed = {name: _cast(table[name], kind, name) for name, kind in columns.passthrough.items()}
     pairs = {TEXT_PAIR: joined(table, columns.pairs, columns.separator)} if columns.pairs else {}
-    documents = pa.table({ROW: rows, columns.id_name: ids, TEXT: texts, **pairs, **passed})
+    groups = {GROUP: table[columns.group]} if columns.group else {}
+    documents = pa.table({ROW: rows, columns.id_name: ids, TEXT: texts, **pairs, **groups, **passed})
     faults = {"the id is null": pc.is_null(ids), "the id is not valid UTF-8": pa.array(no_utf8(ids))}
     faults |= {f"column {name!r} is not valid UTF-8": pa.array(no_utf8(column)) for name, column in passed.items()}
     faults |= {"the text is null": pc.is_null(texts)}  # one that is no UTF-8 is left to the tokenizer
     if pairs:
         faults["the second text is null"] = pc.is_null(pairs[TEXT_PAIR])
+    if groups:
+        faults |= {"the group is null": pc.is_null(groups[GROUP])}
+        faults |= {"the group is not valid UTF-8": pa.array(no_utf8(groups[GROUP]))}
     letters: list[DeadLetter] = []
     sound = pa.array(np.ones(table.num_rows, bool))
     for reason, mask in faults.items():
@@ -147,6 +168,26 @@ def joined(table: pa.Table, texts: Sequence[str], separator: str) -> pa.ChunkedA
     columns = [_cast(table[name], pa.large_string(), name) for name in texts]
     # Joined is null where either is. (null_handling="skip" would drop rows where both are: pyarrow 26.)
     return reduce(lambda one, two: pc.coalesce(pc.binary_join_element_wise(one, two, between), one, two), columns)
+
+
+def lists(table: pa.Table, name: str) -> pa.ChunkedArray:
+    """The column as lists of sentences."""
+    return _cast(table[name], LISTS, name)
+
+
+def values_of(column: pa.ChunkedArray) -> list[Any]:
+    """The values of a column of texts, or of lists of them; False for one that is no UTF-8."""
+    try:
+        return list(column.to_pylist())
+    except UnicodeDecodeError:
+        return [_value(value) for value in column]
+
+
+def _value(value: pa.Scalar) -> Any:
+    try:
+        return value.as_py()
+    except UnicodeDecodeError:
+        return False
 
 
 def _ids(table: pa.Table, rows: pa.Array, shard: Shard, columns: DocumentColumns) -> pa.Array | pa.ChunkedArray:
@@ -187,6 +228,11 @@ def _dead(rows: pa.Array, mask: pa.Array | pa.ChunkedArray, reason: str) -> list
 def _plain(kind: pa.DataType) -> pa.DataType:
     """The type of the values, where a shard has them dictionary-encoded."""
     return kind.value_type if pa.types.is_dictionary(kind) else kind
+
+
+def _is_list_of_text(kind: pa.DataType) -> bool:
+    holds = pa.types.is_list(kind) or pa.types.is_large_list(kind) or pa.types.is_fixed_size_list(kind)
+    return holds and is_text(_plain(kind.value_type))
 
 
 def _is_id(kind: pa.DataType) -> bool:

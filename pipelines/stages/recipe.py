@@ -6,7 +6,7 @@ import hashlib
 import inspect
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Generic
+from typing import Any, ClassVar, Generic, Protocol
 
 from pipelines.errors import SpecError
 from pipelines.model.fit import check_fit
@@ -15,6 +15,36 @@ from pipelines.spec import Storage
 from pipelines.store.digests import content_digest
 from pipelines.store.models import ModelReference, fetch, identify
 from pipelines.store.user_code import UserCode, put_on_path, read_user_code
+
+
+class RunRecipe(Protocol):
+    """What a run asks of its recipe, whichever job it is of."""
+
+    phase: ClassVar[str]
+    """What the clock calls the work on the documents."""
+
+    @property
+    def spec(self) -> Any:
+        """The resolved spec, a ``CorpusSpec``."""
+
+    @property
+    def model(self) -> ModelReference:
+        """The model, or the tokenizer."""
+
+    @property
+    def identity(self) -> ModelReference:
+        """The same as results tell of it."""
+
+    @property
+    def told(self) -> dict[str, str]:
+        """What each part's footer tells of it."""
+
+    @property
+    def output_bytes(self) -> int:
+        """Bytes that are written of a chunk, or a document, beside its id and its numbers, about."""
+
+    def folder(self) -> Any:
+        """Its folder on this node."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,6 +58,8 @@ class Recipe(Generic[Spec]):
     """What the class that loads the network is imported from, where it is no installed package."""
     class_hash: str = ""
     """Hash of the source of that class; "": the model's own class loads it."""
+
+    phase: ClassVar[str] = "encode"
 
     @classmethod
     def of(cls, spec: Spec, storage: Storage = Storage(), user_code: str = "") -> Recipe[Spec]:
@@ -51,6 +83,16 @@ class Recipe(Generic[Spec]):
             return self.model
         both = hashlib.sha256(f"{self.model.hash}\0{self.class_hash}".encode()).hexdigest()
         return replace(self.model, hash=both)
+
+    @property
+    def told(self) -> dict[str, str]:
+        """What each part's footer tells of the model."""
+        return {"model": self.identity.reference, "model_hash": self.identity.hash}
+
+    @property
+    def output_bytes(self) -> int:
+        """Bytes that are written of a chunk beside its id and its numbers, about."""
+        return self.spec.output_bytes(self.folder().hidden_size)
 
     def folder(self) -> ModelFolder:
         """The model's folder on this node, fetched if it is not here."""

@@ -15,7 +15,7 @@ from pipelines.predict_spec import PredictSpec
 from pipelines.schema import CHUNK_FIELDS, ragged
 from pipelines.stages.actors import ActorPool, on_slices
 from pipelines.stages.attempts import Attempts
-from pipelines.stages.documents import TEXT, TEXT_PAIR, joined
+from pipelines.stages.documents import TEXT, TEXT_PAIR, joined, values_of
 from pipelines.stages.recipe import Recipe
 from pipelines.stages.sentences import pairs_to_arrow, sentence_pairs
 from pipelines.stages.slicewise import ROW, Outcome, slicewise, without
@@ -94,7 +94,7 @@ def _texts(documents: pa.Table) -> tuple[list[list[str]], dict[int, str]]:
     They are null, or bytes that are no UTF-8.
     """
     names = {TEXT: "the text", TEXT_PAIR: "the second text"}
-    found = {name: _values(documents[name]) for name in names if name in documents.column_names}
+    found = {name: values_of(documents[name]) for name in names if name in documents.column_names}
     failures: dict[int, str] = {}
     for name, values in found.items():
         for row, text in zip(documents[ROW].to_pylist(), values, strict=True):
@@ -102,17 +102,3 @@ def _texts(documents: pa.Table) -> tuple[list[list[str]], dict[int, str]]:
                 failures.setdefault(row, f"{names[name]} is {'null' if text is None else 'not valid UTF-8'}")
     sound = [row not in failures for row in documents[ROW].to_pylist()]
     return [[str(text) for text in compress(values, sound)] for values in found.values()], failures
-
-
-def _values(column: pa.ChunkedArray) -> list[str | bool | None]:
-    try:
-        return list(column.to_pylist())
-    except UnicodeDecodeError:
-        return [_text(value) for value in column]
-
-
-def _text(value: pa.Scalar) -> str | bool | None:
-    try:
-        return value.as_py()
-    except UnicodeDecodeError:
-        return False

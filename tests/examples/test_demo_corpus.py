@@ -34,6 +34,18 @@ def test_all_paragraphs_of_all_speeches_are_there(corpus: Path) -> None:
     assert sorted(table["text"].to_pylist()) == expected
 
 
+def test_whole_speeches_are_their_paragraphs(corpus: Path) -> None:
+    speeches = demo_corpus.documents(3, 8, whole=True)
+    rows = pq.read_table(sorted(corpus.glob("*.parquet"))[3]).to_pylist()
+    paragraphs: dict[str, list[str]] = {}
+    for row in rows:
+        paragraphs.setdefault(row["id"].rpartition("-")[0], []).append(row["text"])
+    assert {row["id"]: row["text"] for row in speeches.to_pylist()} == {
+        name: "\n\n".join(found) for name, found in paragraphs.items()
+    }
+    assert speeches.schema == demo_corpus.SCHEMA
+
+
 def test_columns(corpus: Path) -> None:
     table = ds.dataset(corpus).to_table()
     assert table.schema.remove_metadata() == pa.schema(
@@ -67,3 +79,5 @@ def test_main_says_what_it_wrote(tmp_path: Path, capsys: pytest.CaptureFixture[s
     demo_corpus.main(tmp_path / "corpus", num_shards=3)
     assert capsys.readouterr().out.endswith("corpus: 23,880 paragraphs in 3 shards, 12.1 million characters\n")
     assert len(list((tmp_path / "corpus").iterdir())) == 3
+    demo_corpus.main(tmp_path / "whole", num_shards=2, whole=True)
+    assert capsys.readouterr().out.endswith("whole: 249 speeches in 2 shards, 12.1 million characters\n")

@@ -4,9 +4,19 @@ import pyarrow as pa
 import pytest
 
 from pipelines.errors import ShardError
+from pipelines.prepare_spec import PrepareSpec
 from pipelines.schema import DeadLetter
 from pipelines.spec import EmbedSpec
-from pipelines.stages.documents import TEXT, check_shard, columns_for, documents_of, joined
+from pipelines.stages.documents import (
+    GROUP,
+    TEXT,
+    DocumentColumns,
+    check_shard,
+    columns_for,
+    documents_of,
+    joined,
+    values_of,
+)
 from pipelines.stages.slicewise import ROW
 from pipelines.store.shards import Shard
 
@@ -185,3 +195,40 @@ def test_columns_of_nulls_alone_may_be_untyped_but_give_no_type():
     assert (documents.num_rows, len(letters)) == (0, 2)
     with pytest.raises(ShardError, match="column 'id' has no type"):
         columns_for(spec(), untyped.schema)
+
+
+def test_lists_of_sentences_are_read_as_such():
+    asked = PrepareSpec(tokenizer="t", sentences="list")
+    table = pa.table({"id": [1, 2], "text": pa.array([["a", None], None], pa.list_(pa.string()))})
+    columns = columns_for(asked, table.schema)
+    assert DocumentColumns.from_facts(columns.facts()) == columns
+    documents, letters, _ = documents_of(table, 0, SHARD, columns)
+    assert documents[TEXT].type == pa.large_list(pa.large_string())
+    assert documents[TEXT].to_pylist() == [["a", None]]
+    assert [letter.reason for letter in letters] == ["the text is null"]
+    with pytest.raises(ShardError, match="column 'text' is string: text must be a list of strings"):
+        columns_for(asked, pa.schema({"id": pa.int64(), "text": pa.string()}))
+    with pytest.raises(ShardError, match="text must be string or large_string"):
+        columns_for(PrepareSpec(tokenizer="t"), table.schema)
+
+
+def test_a_group_is_read_beside_the_rest_and_may_not_be_null():
+    asked = PrepareSpec(tokenizer="t", group="patient")
+    table = pa.table({"id": [1, 2], "text": ["a", "b"], "patient": pa.array(["p", None]).dictionary_encode()})
+    columns = columns_for(asked, table.schema)
+    assert (columns.wanted, columns.carried) == (["text", "id", "patient"], ["id"])
+    assert DocumentColumns.from_facts(columns.facts()) == columns
+    documents, letters, _ = documents_of(table, 0, SHARD, columns)
+    assert documents[GROUP].to_pylist() == ["p"]
+    assert letters == [DeadLetter(row=1, stage="read", reason="the group is null")]
+    with pytest.raises(ShardError, match="column 'patient' is double: a group must be an integer"):
+        columns_for(asked, table.schema.set(2, pa.field("patient", pa.float64())))
+    with pytest.raises(ShardError, match="has no column 'patient'"):
+        check_shard(table.schema.remove(2), columns)
+
+
+def test_values_that_are_no_utf8_are_told_one_by_one():
+    odd = pa.Array.from_buffers(pa.large_string(), 2, pa.array([b"a", b"\xe9"], pa.large_binary()).buffers())
+    assert values_of(pa.chunked_array([odd])) == ["a", False]
+    both = pa.LargeListArray.from_arrays(pa.array([0, 1, 2], pa.int64()), odd)
+    assert values_of(pa.chunked_array([both])) == [["a"], False]

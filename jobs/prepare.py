@@ -1,0 +1,63 @@
+"""Prepare a corpus for pretraining: sharded Parquet text in, unmasked instances out, exactly once."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from jobs.entry import RayCluster, main, show, start
+from pipelines.prepare_spec import PrepareSpec
+from pipelines.run.order import Order
+from pipelines.run.trunk import open_run
+from pipelines.spec import Slicing, Storage, TokenizePool
+from pipelines.stages.instances import make_instances
+from pipelines.stages.read import read
+from pipelines.stages.tokenizer_recipe import TokenizerRecipe
+from pipelines.stages.write_instances import write_instances
+
+
+def prepare(
+    spec: PrepareSpec,
+    documents: str | list[str] = "",
+    output: str = "",
+    limit: int = 0,
+    removed: Literal["keep", "drop"] = "keep",
+    max_dead_letters: float = 0.05,
+    retry_dead_letters: bool = False,
+    progress: Literal["auto", "live", "log", "json", "none"] = "auto",
+    slicing: Slicing = Slicing(),
+    cpu: TokenizePool = TokenizePool(),
+    storage: Storage = Storage(),
+    ray: RayCluster = RayCluster(),
+) -> int:
+    """Make pretraining instances of a corpus of Parquet text, exactly once: run it again, and it does what is left.
+
+    Args:
+        spec: What decides the instances.
+        documents: The corpus: a file, folder, glob or list of them, local or s3://.
+        output: Folder for the instances, local or s3://; {fingerprint} in it is replaced.
+        limit: Take the corpus to end after so many documents, for a trial; 0: all.
+        removed: What becomes of the instances of shards that vanished.
+        max_dead_letters: Largest share of documents that may be dead letters.
+        retry_dead_letters: Make the slices again that hold dead letters, and try shards again that were set aside.
+        progress: How progress is shown; auto: a live display in a terminal, else a line a minute.
+        slicing: How shards are cut into slices and parts; a random next is from the same slice.
+        cpu: Actors that cut, tokenize and pair.
+        storage: How s3:// is reached.
+        ray: Which Ray the job runs on.
+    """
+    order = Order(
+        job="prepare", documents=documents, output=output, slicing=slicing, storage=storage, limit=limit,
+        removed=removed, max_dead_letters=max_dead_letters, retry_dead_letters=retry_dead_letters, progress=progress,
+    )  # fmt: skip
+    with open_run(order, recipe := TokenizerRecipe.of(spec, storage)) as run:
+        if run.plan.stretches:
+            pools = start(run, ray, cpu)
+            texts = read(run.plan.stretches, run.reading, **pools.read)
+            instances = make_instances(texts, recipe, pools.make)
+            columns = run.ground.columns
+            run.follow(write_instances(instances, run.output, columns, run.metadata, pools.write), pools.placement)
+        return show(run.finish())
+
+
+if __name__ == "__main__":
+    main(prepare)
