@@ -7,6 +7,7 @@ from typing import Literal
 from jobs.entry import RayCluster, main, show, start
 from pipelines.prepare_spec import PrepareSpec
 from pipelines.run.order import Order
+from pipelines.run.own_tokenizer import with_tokenizer
 from pipelines.run.trunk import open_run
 from pipelines.spec import Slicing, Storage, TokenizePool
 from pipelines.stages.instances import make_instances
@@ -49,7 +50,7 @@ def prepare(
         job="prepare", documents=documents, output=output, slicing=slicing, storage=storage, limit=limit,
         removed=removed, max_dead_letters=max_dead_letters, retry_dead_letters=retry_dead_letters, progress=progress,
     )  # fmt: skip
-    with open_run(order, recipe := TokenizerRecipe.of(spec, storage)) as run:
+    with open_run(order, recipe := TokenizerRecipe.of(with_tokenizer(spec, order), storage)) as run:
         if run.plan.stretches:
             pools = start(run, ray, cpu)
             texts = read(run.plan.stretches, run.reading, **pools.read)

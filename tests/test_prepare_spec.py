@@ -19,7 +19,9 @@ def spec(**fields: Any) -> PrepareSpec:
 @pytest.mark.parametrize(
     ("fields", "words"),
     [
-        ({"tokenizer": ""}, "tokenizer is '': name a folder"),
+        ({"tokenizer": ""}, "tokenizer is '': name a folder .* or set train_tokenizer"),
+        ({"train_tokenizer": "bpe", "vocab_size": 7}, "vocab_size is 7"),
+        ({"train_tokenizer": "bpe", "tokenizer_documents": 0}, "tokenizer_documents is 0"),
         ({"text": ""}, "name one text column"),
         ({"id": "input_ids"}, "are columns of the output"),
         ({"passthrough": ["_held_out"]}, "are columns of the output"),
@@ -51,6 +53,8 @@ def test_the_contracts_columns_are_reserved() -> None:
         ({"language": "de"}, False),
         ({"objective": "mlm"}, False),
         ({"seed": 1}, False),
+        ({"vocab_size": 100}, True),  # of a tokenizer that is not trained
+        ({"train_tokenizer": "bpe"}, False),
         ({"held_out": 0.02}, False),
         ({"group": "patient"}, False),
         ({"weights": {"a/*": 2}}, False),

@@ -82,7 +82,7 @@ def survey(order: Order, recipe: RunRecipe) -> Ground:
     output.check_output()
     row_bytes = recipe.output_bytes + ROW_BYTES
     theirs = read_spec(output)
-    columns = DocumentColumns.from_facts(theirs.columns) if theirs else _first_columns(order, recipe.spec, shards)
+    columns = DocumentColumns.from_facts(theirs.columns) if theirs else first_columns(order, recipe.spec, shards)
     ours = OutputSpec.of(
         recipe.spec,
         recipe.identity,
@@ -125,7 +125,7 @@ def would_list(root: str, path: str) -> bool:
     return any(pattern.fullmatch("/".join([folder, *names[:depth]])) for depth in range(len(names) + 1))
 
 
-def _first_columns(order: Order, spec: CorpusSpec, shards: Sequence[Shard]) -> DocumentColumns:
+def first_columns(order: Order, spec: CorpusSpec, shards: Sequence[Shard]) -> DocumentColumns:
     """The columns as the first shard has them that can be read and has them all."""
     first: ShardError | None = None
     for shard, footer in _footers(shards, order.storage):

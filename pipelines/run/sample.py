@@ -18,24 +18,27 @@ RUN = 8
 """Documents of a run."""
 
 
-def sample(shards: Iterable[tuple[Shard, int]], asked: Calibration) -> list[Stretch]:
-    """Stretches of about ``asked.num_documents`` rows of these shards, each with its number of rows; all of a few."""
+def sample(shards: Iterable[tuple[Shard, int]], asked: Calibration, run: int = RUN) -> list[Stretch]:
+    """Stretches of about ``asked.num_documents`` rows of these shards, each with its number of rows; all of a few.
+
+    ``run`` rows come from one place.
+    """
     known = list(shards)
     bounds = np.cumsum([0, *(num_rows for _, num_rows in known)]).tolist()
     return [
         Stretch(shard=shard, first_row=max(first - begin, 0), stop_row=min(stop, end) - begin)
-        for first, stop in places(bounds[-1], asked.num_documents, asked.seed)
+        for first, stop in places(bounds[-1], asked.num_documents, asked.seed, run)
         for (shard, _), begin, end in zip(known, bounds, bounds[1:], strict=False)
         if first < end and stop > begin
     ]
 
 
-def places(num_rows: int, num_documents: int, seed: int) -> list[tuple[int, int]]:
+def places(num_rows: int, num_documents: int, seed: int, run: int = RUN) -> list[tuple[int, int]]:
     """(first, stop) of runs within 0..num_rows, in order and apart, of ``num_documents`` rows at most."""
     if num_rows <= num_documents:
         return [(0, num_rows)] if num_rows else []
     rng = np.random.Generator(np.random.Philox(seed))
-    num_places = -(-num_documents // RUN)
+    num_places = -(-num_documents // run)
     found = []
     for number in range(num_places):
         begin, end = (num_rows * n // num_places for n in (number, number + 1))

@@ -33,6 +33,12 @@ def test_runs_come_from_all_strata() -> None:
     assert found == places(100_000, 1024, seed=0) != places(100_000, 1024, seed=1)
 
 
+def test_runs_may_be_longer() -> None:
+    assert {stop - first for first, stop in places(100_000, 1024, 0, run=64)} == {64}
+    asked = Calibration(num_documents=200)
+    assert [one.num_documents for one in sample([(A, 1000), (B, 1000)], asked, run=100)] == [100, 100]
+
+
 def test_a_shard_gives_by_its_rows_and_a_run_may_lie_in_two() -> None:
     found = ranges([(A, 3000), (B, 1000), (C, 4)], 400)
     taken = {name: sum(stop - first for shard, first, stop in found if shard == name) for name in "ab"}
