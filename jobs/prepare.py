@@ -6,6 +6,7 @@ from typing import Literal
 
 from jobs.entry import RayCluster, main, show, start
 from pipelines.prepare_spec import PrepareSpec
+from pipelines.run.length_picture import with_picture
 from pipelines.run.order import Order
 from pipelines.run.own_tokenizer import with_tokenizer
 from pipelines.run.trunk import open_run
@@ -57,7 +58,7 @@ def prepare(
             instances = make_instances(texts, recipe, pools.make)
             columns = run.ground.columns
             run.follow(write_instances(instances, run.output, columns, run.metadata, pools.write), pools.placement)
-        return show(run.finish())
+        return show(with_picture(run.output, run.finish()))
 
 
 if __name__ == "__main__":

@@ -13,7 +13,10 @@ from typing import TYPE_CHECKING, Any
 
 from rich.console import RenderableType
 
+from pipelines.prepare_spec import PrepareSpec
 from pipelines.run.chips import peak_flops
+from pipelines.run.instance_counts import InstanceCounts, count_instances
+from pipelines.run.instance_warnings import instance_warnings
 from pipelines.run.tables import tables
 from pipelines.run.tally import Tally
 
@@ -73,7 +76,7 @@ class Report:
     repeated_ids: int
     phase_seconds: dict[str, float]
     stage_seconds: dict[str, float]
-    """By "read", "tokenize", "encode wait", "encode compute", "encode convert" and "write"."""
+    """By "read", "tokenize", "encode wait", "encode compute", "encode convert", "instances" and "write"."""
     read_bytes: int
     write_bytes: int
     peak_bytes: dict[str, int]
@@ -84,6 +87,10 @@ class Report:
     """What the slices say of themselves, such as precision, path and device."""
     quantization: dict[str, Any] | None
     """What int8 or binary costs, as ``Calibrated.facts`` says, and the share clipped in this run; None: floats."""
+    instances: InstanceCounts | None
+    """What a run of prepare made; None: it is another job."""
+    warnings: list[str]
+    """What is odd about it, with its likeliest cause."""
     placement: dict[str, Any] | None
     """None: nothing had to be done, and no actor was started."""
     versions: dict[str, str]
@@ -125,6 +132,7 @@ STAGE_SECONDS = {
     "encode wait": "encode_wait_seconds",
     "encode compute": "encode_compute_seconds",
     "encode convert": "encode_convert_seconds",
+    "instances": "instances_seconds",
     "write": "write_seconds",
 }
 
@@ -141,10 +149,12 @@ def make_report(
     phase_seconds: Mapping[str, float],
     placement: Placement | None = None,
     calibrated: Calibrated | None = None,
+    spec: object = None,
     versions: Mapping[str, str] | None = None,
 ) -> Report:
-    """The report from what the run's slices add up to. ``started`` in seconds since 1970."""
+    """The report from what the run's slices add up to. ``started`` in seconds since 1970; ``spec``: of the run."""
     stats = tally.stats
+    instances = count_instances(stats, spec) if isinstance(spec, PrepareSpec) else None
     return Report(
         run=run,
         job=job,
@@ -170,6 +180,8 @@ def make_report(
         peak_share=peak_share(tally, placement),
         facts={name: tally.fact(name) for name in sorted(tally.facts)},
         quantization=quantization(tally, calibrated) if calibrated else None,
+        instances=instances,
+        warnings=instance_warnings(instances, spec) if instances and isinstance(spec, PrepareSpec) else [],
         placement=asdict(placement) if placement else None,
         versions=dict(versions if versions is not None else installed_versions()),
     )

@@ -10,11 +10,12 @@ from rich.table import Table
 from rich.text import Text
 
 from pipelines.run.display import compact, duration
+from pipelines.run.grid import grid
+from pipelines.run.instance_tables import instance_tables
 
 if TYPE_CHECKING:
     from pipelines.run.report import Report
 
-PAIRS_A_ROW = 3
 MOST_LINES = 10  # of a list; the rest are counted
 
 
@@ -23,6 +24,8 @@ def tables(report: Report) -> RenderableType:
     parts: list[RenderableType] = [Text(headline(report), style="bold"), Text(f"output {report.output}")]
     if report.slices:
         parts += [Text(), counts(report), Text(), stages(report), Text(phases(report))]
+    if report.slices and report.instances:
+        parts += [Text(), *instance_tables(report.instances, report.warnings)]
     if report.slices and report.quantization:
         parts += [Text(), costs(report.quantization)]
     if report.dead_letters:
@@ -45,7 +48,7 @@ def headline(report: Report) -> str:
 
 
 def counts(report: Report) -> Table:
-    """Names and numbers, three pairs a line."""
+    """Names and numbers."""
     pairs = {
         "tokens": f"{report.tokens:,}",
         "tokens/s": compact(report.tokens_per_second),
@@ -61,30 +64,26 @@ def counts(report: Report) -> Table:
     }
     if report.peak_share is not None:
         pairs["of GPU peak"] = f"{100 * report.peak_share:.1f} %"
-    table = Table.grid(padding=(0, 2))
-    for _ in range(PAIRS_A_ROW):
-        table.add_column(style="dim")
-        table.add_column(justify="right")
-    cells = [cell for pair in pairs.items() for cell in pair]
-    for start in range(0, len(cells), 2 * PAIRS_A_ROW):
-        table.add_row(*cells[start : start + 2 * PAIRS_A_ROW])
-    return table
+    if report.instances:
+        pairs = {name: told for name, told in pairs.items() if name not in ("padding", "truncated")}
+    return grid(pairs)
 
 
 def stages(report: Report) -> Table:
     """What the actors of each stage did with their time, summed over them, and the memory of the largest."""
     table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim")
     table.add_column("stage")
-    for name in ("busy", "waiting", "computing", "converting", "peak memory"):
+    encodes = ("waiting", "computing", "converting") if not report.instances else ()
+    for name in ("busy", *encodes, "peak memory"):
         table.add_column(name, justify="right")
     spent = report.stage_seconds
-    for stage in ("read", "tokenize", "encode", "write"):
+    for stage in ("read", "tokenize", "encode" if encodes else "instances", "write"):
         memory = size(report.peak_bytes[stage]) if stage in report.peak_bytes else ""
         if stage == "encode":
             wait, compute, convert = (spent[f"encode {what}"] for what in ("wait", "compute", "convert"))
             table.add_row(stage, seconds(compute + convert), seconds(wait), seconds(compute), seconds(convert), memory)
         else:
-            table.add_row(stage, seconds(spent[stage]), "", "", "", memory)
+            table.add_row(stage, seconds(spent[stage]), *("" for _ in encodes), memory)
     return table
 
 

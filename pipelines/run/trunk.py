@@ -269,6 +269,7 @@ class Run:
             phase_seconds=self._phases.seconds,
             placement=self._placement,
             calibrated=self.calibrated,
+            spec=self.ground.recipe.spec,
         )
 
     @property

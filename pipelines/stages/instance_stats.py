@@ -18,9 +18,10 @@ def bin_width(max_seqlen: int) -> int:
     return -(-max_seqlen // MOST_BINS)
 
 
-def documents_stats(num_sentences: Numbers) -> dict[str, int]:
-    """Of documents with so many sentences each."""
+def documents_stats(num_sentences: Numbers, num_tokens: int) -> dict[str, int]:
+    """Of documents with so many sentences each, and so many tokens in all."""
     return {
+        "instances.sentence_tokens": num_tokens,
         "instances.documents": len(num_sentences),
         "instances.sentences": int(num_sentences.sum()),
         "instances.empty_documents": int((num_sentences == 0).sum()),

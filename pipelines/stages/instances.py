@@ -74,7 +74,7 @@ class InstanceMaker:
         documents = without(documents, list(failures)).drop_columns([TEXT])
         documents = documents.append_column(TOKENS, ragged(tokens.values, tokens.offsets[bounds]))
         documents = documents.append_column(LENGTHS, ragged(lengths[lengths > 0].astype(np.int32), kept))
-        return Outcome(table=documents, failures=failures, stats=documents_stats(np.diff(kept)))
+        return Outcome(table=documents, failures=failures, stats=documents_stats(np.diff(kept), len(tokens.values)))
 
     def _make(self, documents: pa.Table, *, weight: float) -> Outcome:
         """The tokens of sentences to instances: those to train on, and then those that are held out."""

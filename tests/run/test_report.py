@@ -56,7 +56,8 @@ def test_the_sums_of_the_slices() -> None:
     assert (ours.tokens, ours.computed_tokens, ours.truncated, ours.repeated_ids) == (1800, 2000, 4, 2)
     assert (ours.read_bytes, ours.write_bytes, ours.peak_bytes) == (2000, 8000, {"encode": 2_000_000_000})
     assert ours.stage_seconds == {
-        "read": 1.0, "tokenize": 0.5, "encode wait": 2.0, "encode compute": 4.0, "encode convert": 0.25, "write": 0.5
+        "read": 1.0, "tokenize": 0.5, "encode wait": 2.0, "encode compute": 4.0, "encode convert": 0.25,
+        "instances": 0.0, "write": 0.5,
     }  # fmt: skip
 
 

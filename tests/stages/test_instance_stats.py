@@ -8,7 +8,8 @@ from pipelines.text.segments import SegmentPairs
 
 
 def test_documents_by_their_sentences() -> None:
-    assert documents_stats(np.array([0, 1, 1, 5])) == {
+    assert documents_stats(np.array([0, 1, 1, 5]), 30) == {
+        "instances.sentence_tokens": 30,
         "instances.documents": 4,
         "instances.sentences": 7,
         "instances.empty_documents": 1,
