@@ -105,7 +105,7 @@ def test_the_run_file_tells_the_phase_and_the_pools(made: tuple[Path, int]) -> N
     assert told["phase_seconds"].keys() == {"plan", "start", "prepare", "commit"}
     assert told["placement"]["tokenize_actors"] == 2
     assert told["tokens_per_second"] > 0
-    assert told["instances"]["train"] == told["rows"] > 100
+    assert told["instances"]["train"] == told["rows"] > 50
     assert told["instances"]["train_tokens"] < told["tokens"]
     assert sum(told["instances"]["lengths"].values()) == told["rows"]
     assert any("batches of 256" in line for line in told["warnings"])
