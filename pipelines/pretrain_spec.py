@@ -124,8 +124,8 @@ class PretrainSpec:
 
     @property
     def idle(self) -> frozenset[str]:
-        """Fields that decide nothing here, so that they are not fingerprinted."""
-        names = {"decay"} if self.schedule != "wsd" else set()
+        """Fields that decide nothing here, so that they are not fingerprinted. An architecture decides by its hash."""
+        names = {"architecture"} | ({"decay"} if self.schedule != "wsd" else set())
         return frozenset(names if self.model_class else names | {"model_class"})
 
 

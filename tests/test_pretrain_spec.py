@@ -46,8 +46,8 @@ def test_a_field_is_refused_by_its_name_and_value(field: dict[str, Any]) -> None
 
 
 def test_what_decides_nothing_is_idle() -> None:
-    assert SPEC.idle == {"decay", "model_class"}
-    assert replace(SPEC, schedule="wsd", model_class="mine.Bert").idle == set()
+    assert SPEC.idle == {"architecture", "decay", "model_class"}
+    assert replace(SPEC, schedule="wsd", model_class="mine.Bert").idle == {"architecture"}
 
 
 @pytest.mark.parametrize(("workers", "found"), [(1, (1, 1)), ("4", (4, 4)), ("2-8", (2, 8))])
