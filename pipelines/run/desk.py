@@ -1,7 +1,8 @@
 """The desk between the workers of a training and its driver: an actor beside the driver that keeps what either says.
 
-Workers can't call the driver, and the driver can't call workers, which are busy and come and go. So rank 0 and Ray's
-controller put what happens on the desk, the driver takes it from there, and what the driver asks for lies there too.
+Workers can't call the driver, and the driver can't call workers, which are busy and come and go. So the first worker
+and Ray's controller put what happens on the desk, the driver takes it from there, and what is asked of the workers lies
+there too.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ import ray
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 Event = Mapping[str, Any]
+"""What happened: "event" is its kind, the rest its facts."""
 
 
 class Desk:
@@ -20,25 +22,35 @@ class Desk:
 
     def __init__(self) -> None:
         self._events: list[Event] = []
-        self._asked = ""
+        self._attempts = 0
+        self._stop = False
+        self._checkpoints = 0
 
-    def tell(self, events: Sequence[Event]) -> str:
-        """Put events there, in order; what the driver asks for: see ``asked``."""
+    def begin(self) -> int:
+        """Workers have started, for the first time or again: how often they did before."""
+        self._attempts += 1
+        return self._attempts - 1
+
+    def tell(self, events: Sequence[Event]) -> None:
+        """Put events there, in order."""
         self._events += events
-        return self._asked
 
     def take(self) -> list[Event]:
         """All that was put there since the last time."""
         events, self._events = self._events, []
         return events
 
-    def ask(self, what: str) -> None:
-        """Ask the workers for something: "stop" is a checkpoint, and then the end."""
-        self._asked = what
+    def ask_stop(self) -> None:
+        """Ask the workers for a checkpoint and then the end."""
+        self._stop = True
 
-    def asked(self) -> str:
-        """What the driver asks for, "" nothing."""
-        return self._asked
+    def ask_checkpoint(self) -> None:
+        """Ask them for a checkpoint."""
+        self._checkpoints += 1
+
+    def asked(self) -> tuple[bool, int]:
+        """Whether they are to stop; how many checkpoints they were asked for."""
+        return self._stop, self._checkpoints
 
 
 def open_desk() -> Any:

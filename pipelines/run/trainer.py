@@ -30,7 +30,7 @@ class Witness(UserCallback):
     def after_exception(self, run_context: Any, worker_exceptions: dict[int, Exception]) -> None:
         """Ray calls it when workers have failed, before it decides what becomes of the others."""
         rank, error = root(worker_exceptions)
-        event = {"kind": "failure", "rank": rank, "reason": reason(error)}
+        event = {"event": "failed", "rank": rank, "reason": reason(error)}
         ray.get(self._desk.tell.remote([event]))
         if isinstance(error, MantaError):
             raise error  # what ends here is not tried again by Ray
@@ -68,13 +68,13 @@ class Fit:
     def __init__(self, fit: Callable[[], object], clean: Callable[[], None]) -> None:
         self._fit, self._clean = fit, clean
         self.error: Exception | None = None
-        self._thread = threading.Thread(target=self._run, name="fit", daemon=True)
-        self._thread.start()
+        # Not Thread.join: a KeyboardInterrupt within it makes Python 3.11 take a running thread for one that ended.
+        self._over = threading.Event()
+        threading.Thread(target=self._run, name="fit", daemon=True).start()
 
     def wait(self, seconds: float) -> bool:
         """Wait so long at most; whether the training is over."""
-        self._thread.join(seconds)
-        return not self._thread.is_alive()
+        return self._over.wait(seconds)
 
     def raise_error(self) -> None:
         """Nothing after a training that went well; else our error, or a StoreError with the reason of the failure."""
@@ -97,6 +97,7 @@ class Fit:
             self.error = error
         finally:
             self._clean()
+            self._over.set()
 
 
 def _ours(error: Exception) -> MantaError | None:

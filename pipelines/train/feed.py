@@ -47,6 +47,12 @@ class Feed:
         """Part (its path under the output) and row in it of each instance of a share, in order; it reads nothing."""
         return self._row_groups.names(self._streams.share(position, batch_size, rank, world).number)
 
+    def seen(self, position: int, batch_size: int, rank: int = 0, world: int = 1) -> list[tuple[int, str, int]]:
+        """Epoch, part and row in it of each instance of a share, in its order; it reads nothing."""
+        places = self._streams.share(position, batch_size, rank, world)
+        names = self._row_groups.names(places.number)
+        return [(epoch, part, row) for epoch, (part, row) in zip(places.epoch.tolist(), names, strict=True)]
+
     def cautions(self, batch_size: int) -> list[str]:
         """What makes reading dear, or batches less varied than they look, each in a sentence with a remedy."""
         found, largest = [], int(self._row_groups.num_rows.max(initial=0))

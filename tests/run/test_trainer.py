@@ -31,7 +31,7 @@ def work(config: dict[str, Any]) -> None:
     from ray.train import get_context
 
     rank, mark = get_context().get_world_rank(), Path(config["folder"], "been here")
-    ray.get(config["desk"].tell.remote([{"kind": "start", "rank": rank}]))
+    ray.get(config["desk"].tell.remote([{"event": "began", "rank": rank}]))
     second = mark.exists()
     dist.barrier()
     if rank == 1 and not second:
@@ -49,7 +49,7 @@ def test_a_killed_rank_is_started_again_and_an_error_of_ours_is_not(ray_session:
     while not fit.wait(0.2):
         pass
     told = ray.get(desk.take.remote())
-    assert [event["kind"] for event in told] == ["start", "start", "failure", "start", "start", "failure"]
+    assert [event["event"] for event in told] == ["began", "began", "failed", "began", "began", "failed"]
     assert told[2]["rank"] == 1
     assert "its process died" in told[2]["reason"]
     assert (told[5]["rank"], told[5]["reason"]) == (0, "SpecError: fact: remedy")

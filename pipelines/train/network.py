@@ -1,0 +1,66 @@
+"""The network of a training on one worker: made from what it begins with, put on its device, set for its path."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+
+from pipelines.model.device import pick_device, pick_precision
+from pipelines.model.first_weights import first_weights
+from pipelines.model.pretraining import PretrainingModel
+from pipelines.pretrain_spec import Objective
+from pipelines.store.user_code import put_on_path
+from pipelines.train.assignment import Assignment
+
+
+@dataclass(frozen=True)
+class MadeNetwork:
+    """The network, and what whoever trains should know of how it was made, a line each."""
+
+    model: PretrainingModel
+    remarks: tuple[str, ...]
+
+
+def make_network(assignment: Assignment) -> MadeNetwork:
+    """The same network on every worker, with its first weights. SpecError where it can't be made."""
+    spec, pool = assignment.spec, assignment.pool
+    objective: Objective = spec.objective  # type: ignore[assignment]  # settled before the start
+    if assignment.code:
+        put_on_path(assignment.code, spec.model_class.rpartition(".")[0])
+    begun = first_weights(
+        assignment.beginning.architecture(assignment.storage),
+        objective,
+        seed=spec.seed,
+        dropout=spec.dropout,
+        model_class=spec.model_class,
+        trust_remote_code=spec.trust_remote_code,
+    )
+    device = pick_device(pool.device)
+    packed = device.type == "cuda" and pick_precision(spec.precision, device) != "float32"
+    model = PretrainingModel(begun.module.to(device), objective, packed=packed)
+    if pool.activation_checkpointing:
+        model.compute_activations_again()
+    if pool.compile:
+        model.compile_network()
+    return MadeNetwork(model, _remarks(assignment, begun.new, begun.left_out))
+
+
+def facts_of(model: PretrainingModel) -> dict[str, str | int]:
+    """What a worker says of itself."""
+    device = model.device
+    return {
+        "device": device.type,
+        "chip": torch.cuda.get_device_name(device) if device.type == "cuda" else "",
+        "path": model.path,
+        "parameters": sum(weight.numel() for weight in model.parameters()),
+    }
+
+
+def _remarks(assignment: Assignment, new: tuple[str, ...], left_out: tuple[str, ...]) -> tuple[str, ...]:
+    """What is told of a checkpoint that lacks parts, or has some too many. Weights that are all new were asked for."""
+    if assignment.beginning.model is None:
+        return ()
+    name = assignment.beginning.name
+    remarks = [f"{name} lacks the {' and the '.join(new)}: made anew"] if new else []
+    return (*remarks, *([f"the {' and the '.join(left_out)} of {name} are not trained"] if left_out else []))

@@ -1,0 +1,56 @@
+"""The instances of an assignment as its loop takes them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from pipelines.model.device import pick_token_budget
+from pipelines.model.pretraining import PretrainingModel
+from pipelines.model.token_ids import tokenizer_folder
+from pipelines.model.vocabulary import read_vocabulary
+from pipelines.store.models import fetch
+from pipelines.text.objectives import Task
+from pipelines.train.assignment import Assignment
+from pipelines.train.feed import Feed
+from pipelines.train.instance_source import Cut, InstanceSource
+from pipelines.train.source import Source
+from pipelines.train.trace import Trace, TracedSource
+
+
+@dataclass(frozen=True)
+class Supply:
+    """A source, and what whoever trains should know of it, a line each."""
+
+    source: Source
+    cautions: tuple[str, ...]
+
+
+def open_supply(assignment: Assignment, model: PretrainingModel, *, attempt: int, rank: int) -> Supply:
+    """What a worker reads: masked for the assignment's objective, cut for its network. Nothing is read yet.
+
+    SpecError where the tokenizer has not what the objective needs.
+    """
+    spec, pool = assignment.spec, assignment.pool
+    tokenizer = tokenizer_folder(fetch(assignment.tokenizer, assignment.storage))
+    feed = Feed(assignment.train, num_streams=spec.num_streams, seed=spec.seed)
+    task = Task(
+        objective=spec.objective,
+        vocabulary=read_vocabulary(tokenizer, trust_remote_code=spec.trust_remote_code),
+        seed=spec.seed,
+        share=spec.mask_probability,
+        whole_words=spec.whole_words,
+    )
+    budget = pick_token_budget(pool.token_budget, model.device)
+    source = InstanceSource(
+        feed,
+        assignment.held_out,
+        task=task,
+        cut=Cut(token_budget=budget, padded=model.path == "padded"),
+        max_held_out=spec.max_eval_instances,
+        flops=model.flops,
+    )
+    cautions = tuple(feed.cautions(spec.global_batch))
+    if not pool.trace:
+        return Supply(source, cautions)
+    trace = Trace(assignment.output, f"{assignment.run}-{attempt:03d}", rank)
+    return Supply(TracedSource(source, feed, trace), cautions)
