@@ -28,6 +28,7 @@ from pipelines.spec import Storage, refuse
 if TYPE_CHECKING:
     from pipelines.run.report import Report
     from pipelines.run.start import Pools
+    from pipelines.run.training_report import TrainingReport
     from pipelines.run.trunk import Run
     from pipelines.spec import EncodePool, TokenizePool
 
@@ -83,9 +84,9 @@ def run(job: Callable[..., int], argv: Sequence[str] | None = None) -> int:
     with Brake() as brake:
         try:
             return job(**parse(job, argv))
-        except KeyboardInterrupt:
+        except KeyboardInterrupt as stop:
             word, code = STOPPED[brake.asked]
-            return say(f"{word}: what is done stays done; run the same command again to go on", code)
+            return say(f"{word}: {str(stop) or 'what is done stays done; run the same command again to go on'}", code)
         except Exception as error:
             ours = cause(error)
             if ours is None:
@@ -280,7 +281,7 @@ def stop_ray() -> None:
         sys.modules["ray"].shutdown()
 
 
-def show(report: Report) -> int:
+def show(report: Report | TrainingReport) -> int:
     """Print the report on stdout; give back its exit code."""
     from rich.console import Console
 

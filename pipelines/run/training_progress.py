@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import json
 import time
-from collections import deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TextIO
@@ -19,8 +18,7 @@ from rich.text import Text
 from pipelines.run.display import Display, Mode, compact, duration
 
 Row = Mapping[str, float]
-WINDOW_SECONDS = 300.0
-"""Over which the time left is reckoned."""
+"""A point of the curves: ``pipelines.train.events.Stepped.row``, and "mfu" where it is known."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,10 +27,14 @@ class TrainingState:
 
     phase: str
     row: Row
-    share: float
-    """Of the training that is done, from 0 to 1."""
-    seconds_left: float | None
+    max_steps: int
+    """0: its length is given in tokens or in time."""
     waiting: str
+
+    @property
+    def share(self) -> float:
+        """Of the training that is done, from 0 to 1."""
+        return self.row.get("progress", 0.0)
 
 
 class TrainingProgress(Display):
@@ -44,7 +46,11 @@ class TrainingProgress(Display):
         super().__init__(mode, stream, clock)
         self._phase, self._waiting, self._waiting_since = "start", "", self._began
         self._row: Row = {}
-        self._marks: deque[tuple[float, float]] = deque()
+        self._max_steps = 0
+
+    def expect(self, max_steps: int) -> None:
+        """The length of the training, 0 where it is not given in steps."""
+        self._max_steps = max_steps
 
     def phase(self, name: str) -> None:
         """See ``Display``. It ends what was waited for."""
@@ -53,11 +59,6 @@ class TrainingProgress(Display):
     def step(self, row: Row) -> None:
         """A row of the log: a line of its own. It ends what was waited for."""
         self._row, self._waiting = row, ""
-        if self._marks and row.get("progress", 0.0) < self._marks[-1][1]:
-            self._marks.clear()  # the workers went back to a checkpoint
-        self._marks.append((self._clock(), row.get("progress", 0.0)))
-        while len(self._marks) > 2 and self._marks[1][0] < self._clock() - WINDOW_SECONDS:
-            self._marks.popleft()
         if self._mode == "json":
             self._put(json.dumps({"seconds": round(self._clock() - self._began, 1), **row}))
         elif self._mode == "log":
@@ -77,20 +78,13 @@ class TrainingProgress(Display):
         return TrainingState(
             phase=self._phase,
             row=self._row,
-            share=self._row.get("progress", 0.0),
-            seconds_left=self._seconds_left(),
+            max_steps=self._max_steps,
             waiting=f"{self._waiting}, {waited}" if self._waiting else "",
         )
 
     def picture(self) -> Table:
         """See ``Display``."""
         return draw(self.state)
-
-    def _seconds_left(self) -> float | None:
-        if len(self._marks) < 2:
-            return None
-        (then, before), (now, share) = self._marks[0], self._marks[-1]
-        return (1 - share) * (now - then) / (share - before) if share > before else None
 
 
 def describe(state: TrainingState) -> str:
@@ -116,7 +110,7 @@ def _facts(state: TrainingState) -> list[str]:
     if not row:
         return []
     workers = int(row.get("workers", 1))
-    facts = [_step(row, state.share), *losses(row)]
+    facts = [_step(state), *losses(row)]
     if "tokens_per_second" in row:
         speed = compact(row["tokens_per_second"] / workers)
         facts.append(f"{workers} x {speed} tokens/s" if workers > 1 else f"{speed} tokens/s")
@@ -124,14 +118,14 @@ def _facts(state: TrainingState) -> list[str]:
         facts.append(f"data wait {100 * row['data_wait']:.0f} %")
     if "mfu" in row:
         facts.append(f"MFU {100 * row['mfu']:.0f} %")
-    if state.seconds_left is not None:
-        facts.append(f"{duration(state.seconds_left)} left")
+    if "seconds_left" in row:
+        facts.append(f"{duration(row['seconds_left'])} left")
     return facts
 
 
-def _step(row: Row, share: float) -> str:
-    most = f" of {int(row['max_steps']):,}" if row.get("max_steps") else ""
-    return f"step {int(row['step']):,}{most} ({100 * share:.0f} %)"
+def _step(state: TrainingState) -> str:
+    most = f" of {state.max_steps:,}" if state.max_steps else ""
+    return f"step {int(state.row['step']):,}{most} ({100 * state.share:.0f} %)"
 
 
 def losses(row: Row) -> list[str]:

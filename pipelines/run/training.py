@@ -1,0 +1,161 @@
+"""One run of a training: surveyed, its lease held, its workers started and listened to until they are done.
+
+with open_training(order, spec, pool) as training:
+    if training.has_work:
+        ...                                   # start Ray
+        training.follow()
+    return training.finish().exit_code
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+from pipelines.errors import Interrupted, LeaseError
+from pipelines.pretrain_spec import PretrainSpec, TrainPool
+from pipelines.run.chips import peak_flops
+from pipelines.run.crew import Crew
+from pipelines.run.order import new_run_id
+from pipelines.run.phases import Phases
+from pipelines.run.stop import Brake
+from pipelines.run.training_books import TrainingBooks
+from pipelines.run.training_ground import TrainingGround, survey
+from pipelines.run.training_order import TrainingOrder
+from pipelines.run.training_progress import TrainingProgress, describe_evaluation
+from pipelines.run.training_report import TrainingReport, make_training_report
+from pipelines.store.lease import Lease, hold
+from pipelines.store.training_output import FINISHED
+
+POLL_SECONDS = 0.25
+WAITING_SECONDS = 5.0
+AGAIN = "checkpoints stay; run the same command with --resume to go on"
+"""What somebody who stopped a training is told."""
+Observer = Callable[[Mapping[str, Any]], None]
+
+
+@contextmanager
+def open_training(order: TrainingOrder, spec: PretrainSpec, pool: TrainPool) -> Iterator[TrainingRun]:
+    """A training in an output that may begin or go on there, and is held by its lease until the end."""
+    run_id = new_run_id()
+    with TrainingProgress(order.progress) as progress:
+        phases = Phases(progress)
+        phases.enter("plan")
+        ground = survey(order, spec, pool)
+        with hold(ground.output, run_id, progress.say) as lease:
+            ground.output.sweep()
+            yield TrainingRun(run_id, ground, lease, progress, phases)
+
+
+class TrainingRun:
+    """A training that holds its output's lease."""
+
+    def __init__(
+        self, run_id: str, ground: TrainingGround, lease: Lease, progress: TrainingProgress, phases: Phases
+    ) -> None:
+        self.id, self.ground, self.progress = run_id, ground, progress
+        self._lease, self._phases = lease, phases
+        self._began = time.time()
+        self.newest_step = ground.claim()
+        self.books = TrainingBooks(first_step=self.newest_step or 0, step=self.newest_step or 0)
+        self.observers: list[Observer] = []
+        """Hear of every event: ``pipelines.train.events`` as dictionaries, and what befalls the workers."""
+        self._crew: Crew | None = None
+        progress.expect(ground.spec.max_steps)
+        if ground.order.resume and self.newest_step is None:
+            progress.say(f"{ground.output} has no checkpoint to go on from: the training begins")
+
+    @property
+    def has_work(self) -> bool:
+        """Whether there are steps left to do."""
+        return not (self.newest_step is not None and self.ground.is_finished)
+
+    def starting(self) -> None:
+        """Ray and the workers come up from here on, until the first of them tells of itself."""
+        self._phases.enter("start")
+
+    def follow(self) -> None:
+        """Have the workers train, and listen to them until they are done.
+
+        Ctrl-C and SIGTERM ask them for a checkpoint first; another one does not wait for it. StoreError where they
+        failed too often, SpecError where they can't be placed, and whatever of ours they raise.
+        """
+        from pipelines.run.muster import Muster  # Ray
+
+        muster = Muster.of(self.ground, self.id)
+        self._crew = muster.crew
+        try:
+            self._listen(muster)
+        except KeyboardInterrupt:
+            self._stop(muster)
+            raise KeyboardInterrupt(AGAIN) from None
+
+    def finish(self) -> TrainingReport:
+        """Say that the training came to its end, end the display, and give the report."""
+        report = self._report(0)
+        if self.has_work:
+            self._lease.check()
+            self._put_report(report)
+            self.ground.output.put(FINISHED, json.dumps({"run": self.id, "step": self.books.step}).encode())
+        self.progress.end()
+        return report
+
+    def _listen(self, muster: Any) -> None:
+        next_look = 0.0
+        while not muster.wait(POLL_SECONDS):
+            self._take(muster.events())
+            if not self.books.workers and time.monotonic() > next_look:
+                next_look = time.monotonic() + WAITING_SECONDS
+                if missing := muster.waits_for():
+                    self.progress.waiting(missing)
+            if self._lease.lost:
+                raise LeaseError(f"{self.ground.output} is no longer held by this run: {self._lease.lost}")
+        self._take(muster.events())
+        muster.raise_error()
+
+    def _stop(self, muster: Any) -> None:
+        """Wait for the checkpoint that workers are asked for; KeyboardInterrupt where nobody wants to wait."""
+        muster.stop()
+        if self.books.workers:
+            self.progress.say("stopping after a checkpoint; once more, and it is not waited for")
+            with Brake():
+                self._listen(muster)
+        self._put_report(self._report(Interrupted.exit_code))
+
+    def _take(self, events: list[dict[str, Any]]) -> None:
+        for event in events:
+            if line := self.books.note(event):
+                self.progress.say(line)
+            if event["event"] == "began":
+                self._phases.enter("train")
+            elif event["event"] == "stepped":
+                self.progress.step(self._with_mfu(event))
+            elif event["event"] == "evaluated":
+                self.progress.say(describe_evaluation(event))
+            for observe in self.observers:
+                observe(event)
+
+    def _with_mfu(self, event: Mapping[str, Any]) -> dict[str, float]:
+        """A point of the curves, and the share of the chips' dense peak that was reached, where that is known."""
+        row = dict(self.books.row)
+        peak = peak_flops(str(self.books.facts.get("chip", "")))
+        if peak and row.get("flops_per_second"):
+            row["mfu"] = row["flops_per_second"] / (peak * row["workers"])
+        return row
+
+    def _report(self, exit_code: int) -> TrainingReport:
+        return make_training_report(
+            self.ground,
+            self.books,
+            run=self.id,
+            started=self._began,
+            exit_code=exit_code,
+            phase_seconds=self._phases.seconds,
+            crew=self._crew,
+        )
+
+    def _put_report(self, report: TrainingReport) -> None:
+        self.ground.output.put(f"_manta/runs/{self.id}.json", report.to_json().encode())
