@@ -26,6 +26,8 @@ from pipelines.model.training_inputs import or_blank, to_device, vectors
 from pipelines.pretrain_spec import Objective
 from pipelines.text.training_batch import TrainingBatch
 
+ATTENTION_DROPOUTS = ("attention_probs_dropout_prob", "attention_dropout", "attn_pdrop")
+"""What the families call it."""
 FORWARD_AND_BACKWARD = 3.0
 """Work of a training step in forward passes: the gradients of weights and of inputs each take another."""
 
@@ -56,6 +58,15 @@ class PretrainingModel(nn.Module):
     def path(self) -> str:
         """Whether rows are packed or padded."""
         return self.network.path
+
+    @property
+    def remarks(self) -> tuple[str, ...]:
+        """What is not as the config says, a line each."""
+        named = {name: getattr(self.config, name, 0) for name in ATTENTION_DROPOUTS}
+        if self.path == "padded" or not any(named.values()):
+            return ()
+        told = ", ".join(f"{name} {value}" for name, value in named.items() if value)
+        return (f"packed rows have no dropout in attention, for which the kernel knows none (the config has {told})",)
 
     @property
     def device(self) -> torch.device:

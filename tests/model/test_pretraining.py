@@ -222,6 +222,9 @@ def test_packed_rows_have_dropout_but_in_attention(make_folder: Callable[..., Pa
         model = PretrainingModel(module, "mlm+nsp", packed=True)
         without = model(batch)["mlm"].sum
         assert (model.train()(batch)["mlm"].sum != without) == differs
+        assert bool(model.remarks) != differs
+        assert PretrainingModel(module, "mlm+nsp").remarks == ()
+    assert "attention_probs_dropout_prob 0.5" in model.remarks[0]
 
 
 def test_the_head_begins_at_the_frequencies_of_tokens(make_folder: Callable[..., Path]) -> None:
