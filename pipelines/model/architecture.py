@@ -81,7 +81,7 @@ def _read_config(path: Path, vocabulary: TokenIds) -> Mapping[str, Any]:
         raise SpecError(f"{path} is no JSON ({error}): write a config.json of transformers") from error
     if not isinstance(config, dict) or not isinstance(config.get("model_type"), str):
         raise SpecError(f'{path} says of no family: add its "model_type", such as "bert"')
-    own = {"vocab_size": vocabulary.size, "pad_token_id": vocabulary.pad_id}
+    own = {"vocab_size": vocabulary.size, "pad_token_id": vocabulary.pad_id, **vocabulary.ends}
     return {**{name: value for name, value in own.items() if value is not None}, **config}
 
 

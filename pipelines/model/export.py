@@ -9,8 +9,9 @@ from typing import Any
 
 from pipelines.model.folder import TRANSFORMER_CONFIGS, ModelFolder
 from pipelines.model.pretraining import PretrainingModel
-from pipelines.model.token_ids import PADS, tokenizer_folder
+from pipelines.model.token_ids import PADS
 from pipelines.model.tokenizer_files import load_tokenizer, named_token
+from pipelines.model.tokenizer_folder import read_tokenizer_folder
 from pipelines.model.vocabulary import MASKS
 
 TOKENIZER = "tokenizer.json"
@@ -52,7 +53,7 @@ def _write_tokenizer(source: Path, folder: Path, max_seqlen: int) -> None:
 
     Padding and mask are named even where the source leaves that to its reader: transformers fills no masks else.
     """
-    held = tokenizer_folder(source)
+    held = read_tokenizer_folder(source)
     tokenizer = load_tokenizer(held)
     tokenizer.save(str(folder / TOKENIZER))
     for name in TOKENIZER_FILES:

@@ -55,8 +55,17 @@ def output_bias(module: Any) -> nn.Parameter | None:
 
 
 def sentence_logits(module: Any) -> Logits:
-    """Vectors of first tokens [n, D] to the two logits of a ...ForPreTraining, [n, 2], by its pooler and its head."""
-    if hasattr(module, "sop_classifier"):
+    """Vectors of first tokens [n, D] to the two logits of a ...ForPreTraining, [n, 2], by its pooler and its head.
+
+    SpecError where it has not both.
+    """
+    known = {name.rpartition(".")[2] for name, _ in module.named_modules()}
+    if "pooler" not in known or not known & {"sop_classifier", "seq_relationship"}:
+        raise SpecError(
+            f"{type(module).__name__} has no head for two segments that is known here: derive it from "
+            "BertForPreTraining or AlbertForPreTraining"
+        )
+    if "sop_classifier" in known:
         albert = module.base_model
         return lambda first_nd: module.sop_classifier(albert.pooler_activation(albert.pooler(first_nd)))
     return lambda first_nd: module.cls.seq_relationship(module.base_model.pooler(first_nd[:, None]))

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
-from pipelines.model.folder import read_folder
-from pipelines.model.tokenizer_files import TokenizerFolder, load_tokenizer, named_token
+from pipelines.model.tokenizer_files import load_tokenizer, named_token
+from pipelines.model.tokenizer_folder import read_tokenizer_folder
 
 PADS = ("[PAD]", "<pad>")
 """What padding is called where the tokenizer's configuration does not say."""
+
+ENDS = {"bos": "cls", "eos": "sep", "cls": "bos", "sep": "eos"}
+"""What begins or ends a text, and what does so where a tokenizer names no such token."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -21,6 +23,7 @@ class TokenIds:
     path: Path
     ids: Mapping[str, int]
     pad_id: int | None  # None: there is no such token
+    ends: Mapping[str, int] = field(default_factory=dict)  # by the fields of a config, of what begins and ends a text
 
     @property
     def size(self) -> int:
@@ -33,28 +36,19 @@ class TokenIds:
         return min(differing, key=lambda item: (item[1], item[0]))[0] if differing else ""
 
 
-@dataclass(frozen=True)
-class _BareFolder:
-    """A folder that holds a tokenizer and no network: of which family is for the tokenizer's own files to tell."""
-
-    network_path: Path
-    lowercase: bool = False
-    model_type: str = ""
-
-    @property
-    def config(self) -> Mapping[str, Any]:
-        return {"model_type": self.model_type}
-
-
-def tokenizer_folder(path: Path) -> TokenizerFolder:
-    """A folder that holds a tokenizer, with a model or without."""
-    is_model = (path / "config.json").exists() or (path / "modules.json").exists()
-    return read_folder(path) if is_model else _BareFolder(path)
-
-
 def read_token_ids(path: Path, *, trust_remote_code: bool = False) -> TokenIds:
     """Of a folder with a tokenizer, such as a model's. SpecError where there is none that loads."""
-    folder = tokenizer_folder(path)
+    folder = read_tokenizer_folder(path)
     ids = load_tokenizer(folder, trust_remote_code=trust_remote_code).get_vocab()
-    pads = (named_token(folder, "pad_token"), *PADS)
-    return TokenIds(path=path, ids=ids, pad_id=next((ids[token] for token in pads if token in ids), None))
+    named = {role: named_token(folder, f"{role}_token") for role in ("pad", *ENDS)}
+    ends = {f"{role}_token_id": _first(ids, named[role], named[like]) for role, like in ENDS.items()}
+    return TokenIds(
+        path=path,
+        ids=ids,
+        pad_id=_first(ids, named["pad"], *PADS),
+        ends={name: number for name, number in ends.items() if number is not None},
+    )
+
+
+def _first(ids: Mapping[str, int], *tokens: str) -> int | None:
+    return next((ids[token] for token in tokens if token in ids), None)

@@ -11,6 +11,9 @@ from typing import Any
 from pipelines.errors import SpecError
 from pipelines.model.folder import TRANSFORMER_CONFIGS
 
+WORDPIECE, WORDPIECE_FAMILY = "vocab.txt", "bert"
+"""A list of WordPiece tokens, and whose it is where no config tells."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class PlainFolder:
@@ -34,7 +37,7 @@ def read_tokenizer_folder(path: Path) -> PlainFolder:
         network_path=inside,
         lowercase=bool(own.get("do_lower_case", False)),
         config=config,
-        model_type=str(config.get("model_type", "")),
+        model_type=str(config.get("model_type") or (WORDPIECE_FAMILY if (inside / WORDPIECE).exists() else "")),
     )
 
 

@@ -8,6 +8,7 @@ import torch
 
 from pipelines.model.device import pick_device, pick_precision
 from pipelines.model.first_weights import first_weights
+from pipelines.model.own_network import check_own_network
 from pipelines.model.pretraining import PretrainingModel
 from pipelines.pretrain_spec import Objective
 from pipelines.store.user_code import put_on_path
@@ -37,13 +38,16 @@ def make_network(assignment: Assignment) -> MadeNetwork:
         trust_remote_code=spec.trust_remote_code,
     )
     device = pick_device(pool.device)
-    packed = device.type == "cuda" and pick_precision(spec.precision, device) != "float32"
+    if spec.model_class:
+        check_own_network(PretrainingModel(begun.module, objective))
+    half = device.type == "cuda" and pick_precision(spec.precision, device) != "float32"
+    packed = half and not spec.model_class  # what a class of the user's does between tokens is not known
     model = PretrainingModel(begun.module.to(device), objective, packed=packed)
     if pool.activation_checkpointing:
         model.compute_activations_again()
     if pool.compile:
         model.compile_network()
-    return MadeNetwork(model, _remarks(assignment, begun.new, begun.left_out))
+    return MadeNetwork(model, (*_remarks(assignment, begun.new, begun.left_out), *model.remarks))
 
 
 def facts_of(model: PretrainingModel) -> dict[str, str | int]:

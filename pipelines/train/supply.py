@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from pipelines.model.device import pick_token_budget
 from pipelines.model.pretraining import PretrainingModel
-from pipelines.model.token_ids import tokenizer_folder
+from pipelines.model.tokenizer_folder import read_tokenizer_folder
 from pipelines.model.vocabulary import read_vocabulary
 from pipelines.store.models import fetch
 from pipelines.text.objectives import Task
@@ -31,7 +31,7 @@ def open_supply(assignment: Assignment, model: PretrainingModel, *, attempt: int
     SpecError where the tokenizer has not what the objective needs.
     """
     spec, pool = assignment.spec, assignment.pool
-    tokenizer = tokenizer_folder(fetch(assignment.tokenizer, assignment.storage))
+    tokenizer = read_tokenizer_folder(fetch(assignment.tokenizer, assignment.storage))
     feed = Feed(assignment.train, num_streams=spec.num_streams, seed=spec.seed)
     task = Task(
         objective=spec.objective,

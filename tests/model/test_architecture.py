@@ -41,6 +41,7 @@ def test_a_preset_is_as_large_as_the_vocabulary(vocabulary: TokenIds) -> None:
 def test_a_config_takes_from_the_vocabulary_what_it_does_not_tell(vocabulary: TokenIds, tmp_path: Path) -> None:
     found = read_architecture(written(tmp_path, model_type="roberta", max_position_embeddings=66), vocabulary)
     assert (found.family, found.config["vocab_size"], found.config["pad_token_id"]) == ("roberta", len(VOCABULARY), 0)
+    assert (found.config["bos_token_id"], found.config["eos_token_id"]) == (2, 3)
     check_architecture(found, vocabulary, 65)  # positions begin at pad_token_id + 1
     with pytest.raises(SpecError, match="has 65 positions"):
         check_architecture(found, vocabulary, 66)

@@ -45,6 +45,12 @@ def test_logits_of_sentences(make_folder: Callable[..., Path]) -> None:
     torch.testing.assert_close(sentence_logits(albert)(HIDDEN), albert.sop_classifier(pooled))
 
 
+def test_a_module_without_a_head_for_sentences_is_refused(make_folder: Callable[..., Path]) -> None:
+    masked = load(make_folder("Bert", kind="ForMaskedLM"), "BertForMaskedLM")
+    with pytest.raises(SpecError, match="BertForMaskedLM has no head for two segments that is known here: derive it"):
+        sentence_logits(masked)
+
+
 def test_logits_of_the_next_token(make_folder: Callable[..., Path]) -> None:
     gpt = load(make_folder("GPT2", kind="LMHeadModel"), "GPT2LMHeadModel")
     torch.testing.assert_close(next_logits(gpt)(HIDDEN), HIDDEN @ gpt.transformer.wte.weight.T)

@@ -29,6 +29,17 @@ def test_of_a_models_folder(make_folder: Callable[..., Path]) -> None:
     assert (reactions.size, reactions.pad_id, reactions.ids["[MASK]"]) == (591, 0, 14)
 
 
+def test_what_begins_and_ends_a_text(tmp_path: Path) -> None:
+    save_tokenizer(tmp_path)
+    ends = {"cls_token_id": 2, "sep_token_id": 3, "bos_token_id": 2, "eos_token_id": 3}
+    assert read_token_ids(tmp_path).ends == ends
+    config = tmp_path / "tokenizer_config.json"
+    config.write_text('{"eos_token": "[UNK]", "sep_token": "[SEP]"}')
+    assert read_token_ids(tmp_path).ends == {"eos_token_id": 1, "sep_token_id": 3}
+    config.unlink()
+    assert read_token_ids(tmp_path).ends == {}
+
+
 def test_ids_count_up_to_the_greatest() -> None:
     assert TokenIds(path=Path("v"), ids={"a": 0, "b": 9}, pad_id=None).size == 10
 

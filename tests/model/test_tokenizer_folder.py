@@ -6,7 +6,9 @@ from pathlib import Path
 import pytest
 
 from pipelines.errors import SpecError
+from pipelines.model.tokenizer_files import load_tokenizer
 from pipelines.model.tokenizer_folder import PlainFolder, read_tokenizer_folder
+from pipelines.store.models import package_folder
 
 
 def write(folder: Path, **files: object) -> Path:
@@ -30,6 +32,14 @@ def test_a_models_folder_tells_where_and_how(tmp_path: Path) -> None:
     assert read_tokenizer_folder(tmp_path) == PlainFolder(
         network_path=tmp_path / "0_T", lowercase=True, config=config, model_type="bert"
     )
+
+
+def test_a_list_of_wordpieces_is_a_berts_where_nobody_says(tmp_path: Path) -> None:
+    (tmp_path / "vocab.txt").touch()
+    assert read_tokenizer_folder(tmp_path).model_type == "bert"
+    assert read_tokenizer_folder(write(tmp_path, config_json={"model_type": "mpnet"})).model_type == "mpnet"
+    rxnfp = read_tokenizer_folder(package_folder("package:rxnfp/models/transformers/bert_pretrained"))
+    assert load_tokenizer(rxnfp).get_vocab_size() == 591
 
 
 def test_no_folder_and_no_json_are_refused(tmp_path: Path) -> None:

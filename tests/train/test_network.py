@@ -13,10 +13,17 @@ from pipelines.train.network import facts_of, make_network
 from tests.train.given import assignment
 
 OWN = """
+from torch import nn
 from transformers import BertForPreTraining
 
 class MyBert(BertForPreTraining):
     pass
+
+
+class Idle(BertForPreTraining):
+    def __init__(self, config):
+        super().__init__(config)
+        self.spare = nn.Linear(3, 2)
 """
 
 
@@ -57,8 +64,11 @@ def test_a_class_of_the_users_own_makes_the_network(prepared: Path, config: Path
     (tmp_path / "code/my_pretrained.py").write_text(OWN)
     given = assignment(prepared, tmp_path / "model", config)
     spec = replace(given.spec, model_class="my_pretrained.MyBert")
-    made = make_network(replace(given, spec=spec, code=read_user_code(str(tmp_path / "code"))))
+    code = read_user_code(str(tmp_path / "code"))
+    made = make_network(replace(given, spec=spec, code=code))
     assert type(made.model.module).__name__ == "MyBert"
+    with pytest.raises(SpecError, match=r"Idle has 2 weights that no loss depends on, such as spare\.weight"):
+        make_network(replace(given, spec=replace(spec, model_class="my_pretrained.Idle"), code=code))
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
