@@ -5,7 +5,7 @@ AdamW: Loshchilov and Hutter 2019, arXiv:1711.05101.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -48,9 +48,8 @@ def learned(model: nn.Module) -> Iterator[tuple[str, nn.Parameter]]:
     return ((name, weight) for name, weight in model.named_parameters() if weight.requires_grad)
 
 
-def clip(model: nn.Module, max_norm: float) -> Tensor:
+def clip(weights: Sequence[nn.Parameter], max_norm: float) -> Tensor:
     """Scale the gradients down to this length where they are longer (0: never). Their length before: a scalar."""
-    weights = [weight for _, weight in learned(model)]
     if max_norm:
         return torch.nn.utils.clip_grad_norm_(weights, max_norm)
     return torch.nn.utils.get_total_norm([weight.grad for weight in weights if weight.grad is not None])

@@ -17,7 +17,7 @@ from torch.optim import AdamW
 
 from pipelines.model.device import DTYPES, Precision
 from pipelines.text.draws import bits
-from pipelines.train.optimizer import AdamSettings, clip, make_optimizer
+from pipelines.train.optimizer import AdamSettings, clip, learned, make_optimizer
 from pipelines.train.ranks import Ranks, keeping
 from pipelines.train.source import Batch, LossSum, Share
 
@@ -57,6 +57,7 @@ class Stepper:
         self._settings, self._losses, self._ranks, self._seed = settings, tuple(losses), ranks, seed
         self._precision = precision
         self._module = ranks.wrapped(model)
+        self._weights = [weight for _, weight in learned(model)]
         self.device = next(model.parameters()).device
         self._sums = torch.zeros(2 * len(self._losses), dtype=torch.float64, device=self.device)
         self._strange = torch.full((), FINE, device=self.device)
@@ -65,15 +66,16 @@ class Stepper:
 
     def step(self, number: int, share: Share, counts: Mapping[str, int], learning_rate: float) -> None:
         """Step ``number``; ``counts`` are what the losses tell on all workers."""
-        self.model.train()
+        if not self.model.training:
+            self.model.train()
         self.optimizer.zero_grad(set_to_none=True)
         # Workers' gradients are averaged, and should be added.
         weights = {name: self._ranks.world / counts[name] if counts[name] else 0.0 for name in self._losses}
         for index, batch in enumerate(share.batches):
-            torch.manual_seed(dropout_seed(self._seed, number, self._ranks.rank, index))
+            self._sow(dropout_seed(self._seed, number, self._ranks.rank, index))
             with keeping(self._module, share=index == len(share.batches) - 1):
                 self._backward(number * MICRO_BATCHES + index, batch, weights)
-        self._norm = clip(self.model, self._settings.max_grad_norm)
+        self._norm = clip(self._weights, self._settings.max_grad_norm)
         self._strange = _noted(self._strange, self._norm, number)
         _set_rate(self.optimizer, learning_rate)
         self.optimizer.step()
@@ -101,6 +103,13 @@ class Stepper:
         """Products in the training's precision, within."""
         dtype = DTYPES[self._precision]
         return torch.autocast(self.device.type, dtype=dtype, enabled=self._precision != "float32")
+
+    def _sow(self, seed: int) -> None:
+        """Begin the device's draws anew. (torch.manual_seed looks for devices of every kind: a millisecond.)"""
+        if self.device.type == "cuda":
+            torch.cuda.manual_seed(seed)
+        else:
+            torch.default_generator.manual_seed(seed)
 
     def _backward(self, place: int, batch: Batch, weights: Mapping[str, float]) -> None:
         with self.autocast():

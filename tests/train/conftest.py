@@ -1,10 +1,26 @@
+"""What the tests of training share: instances of the tiny model's, and one thread.
+
+Networks here are so small that two threads would wait for each other longer than they work.
+"""
+
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import torch
 
 from tests.tiny_instances import prepare, write_config
+
+
+@pytest.fixture(autouse=True)
+def one_thread() -> Iterator[None]:
+    """One thread of torch's as long as a test runs; other tests get theirs back."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
 
 
 @pytest.fixture(scope="session")

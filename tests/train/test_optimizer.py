@@ -46,10 +46,10 @@ def test_one_step_by_hand() -> None:
 def test_clipping_keeps_the_direction() -> None:
     model = nn.Linear(2, 1, bias=False)
     model.weight.grad = torch.tensor([[3.0, 4.0]])
-    assert clip(model, 0.0).item() == 5.0
-    assert clip(model, 10.0).item() == 5.0
+    assert clip([model.weight], 0.0).item() == 5.0
+    assert clip([model.weight], 10.0).item() == 5.0
     assert model.weight.grad.tolist() == [[3.0, 4.0]]
-    assert clip(model, 1.0).item() == 5.0
+    assert clip([model.weight], 1.0).item() == 5.0
     assert model.weight.grad.tolist() == [[pytest.approx(0.6), pytest.approx(0.8)]]
 
 
