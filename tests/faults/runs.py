@@ -55,6 +55,7 @@ class Job:
 
     flags: tuple[str, ...]
     environment: dict[str, str]
+    module: str = "jobs.embed"
 
     def start(self, output: Path | str, *flags: str) -> subprocess.Popen[str]:
         """The run, started; its last words are in ``stderr``."""
@@ -70,7 +71,7 @@ class Job:
 
     def command(self, output: Path | str, *flags: str) -> list[str]:
         """The words of the command; later flags win."""
-        return [sys.executable, "-m", "jobs.embed", "--output", str(output), *self.flags, *flags]
+        return [sys.executable, "-m", self.module, "--output", str(output), *self.flags, *flags]
 
     def under(self, **variables: str) -> Job:
         """The same job with further variables in its environment."""
