@@ -51,7 +51,7 @@ class InstanceMaker:
         self._tokenizer = SentenceTokenizer(recipe.folder())
 
     def __call__(self, batch: pa.Table) -> pa.Table:
-        """A slice of documents becomes a slice of instances; a plain table likewise.
+        """A slice of documents becomes a slice of instances; a plain table likewise, of which ids are carried.
 
         What may kill a process is the work on single documents, so that it is done first, and guarded alone: instances
         are the same whether it was done at once or one by one.
@@ -71,7 +71,8 @@ class InstanceMaker:
         lengths = np.diff(tokens.offsets)
         bounds = ends_of(np.array([len(found) for found in sound], np.int64))
         kept = ends_of((lengths > 0).astype(np.int64))[bounds]
-        documents = without(documents, list(failures)).drop_columns([TEXT])
+        carried = [ROW, self._spec.id, *self._spec.passthrough, *([GROUP] if self._spec.group else [])]
+        documents = without(documents, list(failures)).select(carried)
         documents = documents.append_column(TOKENS, ragged(tokens.values, tokens.offsets[bounds]))
         documents = documents.append_column(LENGTHS, ragged(lengths[lengths > 0].astype(np.int32), kept))
         return Outcome(table=documents, failures=failures, stats=documents_stats(np.diff(kept), len(tokens.values)))
