@@ -29,8 +29,8 @@ class PrepareSpec(CorpusSpec):
     tokenizer_documents: int = 100_000
     """Documents of the sample that it is trained on, from all over the corpus."""
     objective: Literal["mlm+nsp", "mlm+sop", "mlm"] = "mlm+nsp"
-    """What an instance is: two segments, the second next or random (nsp), or in order or swapped (sop); or as many
-    whole sentences as there is room for (mlm), which serves causal language models and span corruption as well."""
+    """What an instance is: two segments, the second next or random (nsp), or in order or swapped (sop); or as
+    much text as there is room for (mlm), which serves causal language models and span corruption as well."""
     max_seqlen: int = 128
     """Most tokens of an instance, special tokens included."""
     sentences: Literal["sentencex", "lines", "list"] = "sentencex"
@@ -40,6 +40,9 @@ class PrepareSpec(CorpusSpec):
     """Language by whose rules sentencex cuts."""
     short_probability: float = 0.1
     """Share of pairs that are made for a shorter length, drawn evenly from 2 tokens on (mlm+nsp, mlm+sop)."""
+    whole_sentences: bool = True
+    """Whether an instance ends with a sentence, as RoBERTa's do; false: where there is no more room, as T5's and GPT's
+    (mlm)."""
     held_out: float = 0.01
     """Share of documents that are kept from training, to evaluate on: by the hash of the id, or of the group."""
     group: str = ""
@@ -51,7 +54,8 @@ class PrepareSpec(CorpusSpec):
     """Decides all draws but the split, which is the same for every seed."""
 
     told: ClassVar = ("train_tokenizer", "vocab_size", "lowercase", "tokenizer_documents", "objective", "max_seqlen",
-                      "sentences", "language", "short_probability", "held_out", "group", "weights", "seed")  # fmt: skip
+                      "sentences", "language", "short_probability", "whole_sentences", "held_out", "group", "weights",
+                      "seed")  # fmt: skip
     reserved: ClassVar = frozenset(("input_ids", "segment_b_start", "next_sentence_label", "num_tokens", "_row",
                                     "_text", "_group", "_held_out"))  # fmt: skip
 
@@ -96,7 +100,7 @@ class PrepareSpec(CorpusSpec):
         idle = {"tokenizer"}
         idle |= set() if self.train_tokenizer else {"vocab_size", "lowercase", "tokenizer_documents", "train_tokenizer"}
         idle |= set() if self.sentences == "sentencex" else {"language"}
-        idle |= set() if self.is_paired else {"short_probability"}
+        idle |= {"whole_sentences"} if self.is_paired else {"short_probability"}
         return super().idle | idle
 
     def output_bytes(self, width: int) -> int:

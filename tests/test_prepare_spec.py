@@ -72,6 +72,8 @@ def test_what_decides_is_fingerprinted(fields: dict[str, Any], same: bool | None
 def test_short_pairs_matter_to_pairs_alone() -> None:
     assert "short_probability" in canonical(spec())
     assert "short_probability" not in canonical(spec(objective="mlm"))
+    assert "whole_sentences" in canonical(spec(objective="mlm"))
+    assert "whole_sentences" not in canonical(spec())
     assert spec(objective="mlm+sop").is_paired
     assert not spec(objective="mlm").is_paired
 

@@ -36,7 +36,7 @@ class InstanceCounts:
     weighted_out_documents: int
     """Documents that their shard's weight leaves out."""
     documents_without: int
-    """Documents that were taken, and are in no instance as the first."""
+    """Documents that were taken, and of which there is no instance."""
     train: int
     held_out: int
     train_tokens: int

@@ -27,9 +27,11 @@ def _of_documents(counts: InstanceCounts, spec: PrepareSpec) -> list[str]:
     found, documents = [], max(1, counts.documents)
     if counts.empty_documents > MANY * documents:
         found.append(f"{counts.empty_documents:,} of {documents:,} documents are empty: check --spec.text")
-    if spec.is_paired and counts.one_sentence_documents > MANY * documents:
+    alone = counts.left_over_sentences / max(1, counts.sentences)
+    if spec.is_paired and (counts.one_sentence_documents > MANY * documents or alone > 2 * MANY):
         found.append(
-            f"{counts.one_sentence_documents:,} of {documents:,} documents have one sentence, and make no pair: "
+            f"{counts.left_over_sentences:,} sentences are in no pair, as documents end with them and they are alone: "
+            f"{counts.one_sentence_documents:,} of {documents:,} documents have but one; "
             "take whole texts as documents, or write --spec.objective mlm, which packs sentences of several"
         )
     mean = counts.sentence_tokens / max(1, counts.sentences)

@@ -90,7 +90,7 @@ class InstanceMaker:
         for is_held in (False, True):
             index, taken = _taken(bounds, keys, np.where(held_out == is_held, copies, 0))
             found, laid = self._lay(values, ends_of(lengths), taken)
-            made[index[laid.document]] = True
+            made[index[laid.document] if spec.is_paired else index] = True
             tables.append(_table(documents, laid, index[laid.document], is_held))
             stats.update(split_stats(found, laid, spec.max_seqlen, is_held))
         table = pa.concat_tables(tables)
@@ -111,7 +111,7 @@ class InstanceMaker:
             return pairs, lay_pairs(values, pairs, special.before, special.between, special.end)
         full = full_length(
             offsets, taken, room=spec.max_seqlen - special.num_single, seed=spec.seed, num_separators=len(separator),
-            at_the_end=not len(special.after),
+            at_the_end=not len(special.after), whole=spec.whole_sentences,
         )  # fmt: skip
         return full, lay_full(values, full, special.before, special.after, separator)
 

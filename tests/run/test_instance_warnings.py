@@ -30,7 +30,11 @@ def test_all_is_well() -> None:
     ("changes", "words"),
     [
         ({"empty_documents": 60}, "60 of 1,000 documents are empty: check --spec.text"),
-        ({"one_sentence_documents": 60}, "60 of 1,000 documents have one sentence, and make no pair: take whole texts"),
+        ({"one_sentence_documents": 60}, "60 of 1,000 documents have but one; take whole texts"),
+        (
+            {"left_over_sentences": 4100},
+            "4,100 sentences are in no pair, as documents end with them",
+        ),
         ({"sentence_tokens": 400_000}, "sentences have 10 tokens on average, more than max_seqlen (8)"),
         ({"mean_length": 3.0}, "instances have 3 of 8 tokens on average, as documents are short: lower"),
         ({"train_without_other": 2000, "train_labelled": 2700}, "so that 30 % are random, not half; give --slicing"),

@@ -131,6 +131,15 @@ def test_full_length_instances_run_on_across_documents(tiny_model: Path) -> None
     assert sum(3 in ids for ids in inner) >= 15  # a separator where a document ends within
 
 
+def test_filled_instances_end_anywhere(tiny_model: Path) -> None:
+    table, header = unfold(maker(tiny_model, objective="mlm", whole_sentences=False)(as_slice(corpus())))
+    lengths = table["num_tokens"].to_numpy()
+    assert lengths[:-1].min() >= 31  # one less where a document ends with the instance
+    assert header.stats["instances.documents_without"] == 0
+    told = " ".join(decoded(tiny_model, table)).replace("[CLS]", "").replace("[SEP]", " ").split()
+    assert sorted(told) == sorted(word for n in range(20) for word in text(31 * n, 12).split())
+
+
 def test_full_length_without_cls(tmp_path: Path) -> None:
     """As GPT-2 wants it: nothing around, end of text between documents and where the last one ends, spaces kept."""
     folder = gpt2(tmp_path / "gpt2")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from itertools import pairwise
+from itertools import pairwise, product
 
 import numpy as np
 from hypothesis import given, settings
@@ -41,6 +41,25 @@ def test_a_separator_ends_an_instance_only_where_nothing_else_does() -> None:
     assert sorted(ranges(none)[0]) == [[0, 3], [3, 6]]
 
 
+def test_filled_instances_by_hand() -> None:
+    """Documents in the order 2, 3, 1 with a separator (23) behind each: 4 + 1, 10 + 1 and 9 tokens, cut at each 8.
+
+    The first separator is the fifth token, the second one the sixteenth, and ends an instance.
+    """
+    offsets, taken = documents([[4, 5], [4], [10]])
+    found = full_length(offsets, taken, room=8, seed=0, num_separators=1, at_the_end=False, whole=False)
+    assert ranges(found) == [[[9, 13], [23, 24], [13, 16]], [[16, 23]], [[0, 8]], [[8, 9]]]
+    assert found.document.tolist() == [1, 2, 0, 0]
+    ended = full_length(offsets, taken, room=8, seed=0, num_separators=1, at_the_end=True, whole=False)
+    assert ranges(ended)[1:] == [[[16, 23], [23, 24]], [[0, 8]], [[8, 9], [23, 24]]]
+
+
+def test_a_separator_is_no_instance_of_its_own() -> None:
+    for at_the_end in (False, True):
+        found = full_length(*documents([[8]]), room=8, seed=0, num_separators=1, at_the_end=at_the_end, whole=False)
+        assert ranges(found) == [[[0, 8]]]
+
+
 def test_copies_come_one_after_another() -> None:
     offsets, once = documents([[6]] * 8)
     twice = TakenDocuments(
@@ -53,9 +72,32 @@ def test_copies_come_one_after_another() -> None:
 
 
 def test_nothing_of_nothing() -> None:
-    for lengths in ([], [[]]):
-        found = full_length(*documents(lengths), room=8, seed=0, num_separators=1, at_the_end=True)
+    for lengths, whole in product(([], [[]]), (True, False)):
+        found = full_length(*documents(lengths), room=8, seed=0, num_separators=1, at_the_end=True, whole=whole)
         assert (found.document.tolist(), found.offsets.tolist()) == ([], [0])
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    st.lists(st.lists(st.integers(1, 30), max_size=8), max_size=8),
+    st.integers(4, 20),
+    st.integers(0, 1),
+    st.booleans(),
+)
+def test_filled_instances_are_full(lengths: list[list[int]], room: int, num_separators: int, at_the_end: bool) -> None:
+    offsets, taken = documents(lengths)
+    found = full_length(
+        offsets, taken, room=room, seed=1, num_separators=num_separators, at_the_end=at_the_end, whole=False
+    )
+    total = int(offsets[-1])
+    tokens = [[token for one in instance for token in range(*one)] for instance in ranges(found)]
+    assert sorted(token for one in tokens for token in one if token < total) == list(range(total))
+    edges = 2 * num_separators
+    assert all(room - edges <= len(one) <= room for one in tokens[:-1])
+    assert all(one and one[0] != total for one in tokens)
+    assert at_the_end or all(one[-1] != total for one in tokens)
+    inner = sum(one.count(total) for one in tokens)
+    assert inner <= num_separators * sum(bool(one) for one in lengths)
 
 
 @settings(max_examples=60, deadline=None)
