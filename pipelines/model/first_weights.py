@@ -28,6 +28,7 @@ DROPOUTS = ("hidden_dropout_prob", "attention_probs_dropout_prob", "attention_dr
             "classifier_dropout_prob")  # fmt: skip
 """What the families call their dropouts."""
 TOKEN_HEAD = {"mlm": "masked-language-model head", "causal": "language-model head", "span": "language-model head"}
+ALL_WEIGHTS = "all weights"
 SENTENCE_HEADS = ("seq_relationship", "sop_classifier")
 
 
@@ -67,7 +68,7 @@ def first_weights(
             module = maker(config) if model_class else maker.from_config(config)
     except (OSError, ValueError, KeyError, ImportError, UnpicklingError) as error:
         raise SpecError(f"{architecture.name} makes no network ({error}): mend its config or its weights") from error
-    return FirstWeights(module.float(), ("all weights",))
+    return FirstWeights(module.float(), (ALL_WEIGHTS,))
 
 
 def _config(

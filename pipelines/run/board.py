@@ -61,6 +61,10 @@ class Board:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Write what is left."""
         for writer in self._writers.values():
             writer.close()
         if self._own is not None:

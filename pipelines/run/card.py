@@ -27,8 +27,8 @@ class Card:
     """What the training came to: steps, tokens, seconds, workers."""
     evaluation: Row
     """The last evaluation on held-out documents."""
-    new_parts: Sequence[str] = ()
-    """Parts of the network that the checkpoint lacked, and that began anew."""
+    remarks: Sequence[str] = ()
+    """What whoever trained it was told, such as parts that the checkpoint lacked, and that began anew."""
     fingerprint: str = ""
 
     def __str__(self) -> str:
@@ -46,12 +46,8 @@ class Card:
         return "\n\n".join(section for section in sections if section) + "\n"
 
     def _introduction(self) -> str:
-        begun = f"{self.architecture}, trained by Manta on the corpus below."
-        if not self.new_parts:
-            return begun
-        return (
-            f"{begun} The checkpoint that it goes on from lacked {', '.join(self.new_parts)}: made anew, and trained."
-        )
+        told = "".join(f"\n- {remark}" for remark in self.remarks)
+        return f"{self.architecture}, trained by Manta on the corpus below." + (f"\n{told}" if told else "")
 
 
 def _front_matter(card: Card) -> str:

@@ -12,17 +12,19 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any
 
-from pipelines.errors import Interrupted, LeaseError
+from pipelines.errors import Interrupted, LeaseError, StoreError
 from pipelines.pretrain_spec import PretrainSpec, TrainPool
 from pipelines.run.chips import peak_flops
+from pipelines.run.chronicle import Chronicle
 from pipelines.run.crew import Crew
 from pipelines.run.order import new_run_id
 from pipelines.run.phases import Phases
 from pipelines.run.stop import Brake
-from pipelines.run.training_books import TrainingBooks
+from pipelines.run.training_books import TrainingBooks, warned
+from pipelines.run.training_card import CARD, card_of
 from pipelines.run.training_ground import TrainingGround, survey
 from pipelines.run.training_order import TrainingOrder
 from pipelines.run.training_progress import TrainingProgress, describe_evaluation
@@ -47,7 +49,14 @@ def open_training(order: TrainingOrder, spec: PretrainSpec, pool: TrainPool) -> 
         ground = survey(order, spec, pool)
         with hold(ground.output, run_id, progress.say) as lease:
             ground.output.sweep()
-            yield TrainingRun(run_id, ground, lease, progress, phases)
+            run = TrainingRun(run_id, ground, lease, progress, phases)
+            try:
+                yield run
+            except BaseException:
+                with suppress(StoreError):
+                    run.chronicle.close()
+                raise
+            run.chronicle.close()
 
 
 class TrainingRun:
@@ -61,7 +70,10 @@ class TrainingRun:
         self._began = time.time()
         self.newest_step = ground.claim()
         self.books = TrainingBooks(first_step=self.newest_step or 0, step=self.newest_step or 0)
-        self.observers: list[Observer] = []
+        self.chronicle = Chronicle(
+            ground.output, title=self._title, newest_step=self.newest_step, warn=lambda text: self._take([warned(text)])
+        )
+        self.observers: list[Observer] = [self.chronicle.observe]
         """Hear of every event: ``pipelines.train.events`` as dictionaries, and what befalls the workers."""
         self._crew: Crew | None = None
         progress.expect(ground.spec.max_steps)
@@ -98,10 +110,16 @@ class TrainingRun:
         report = self._report(0)
         if self.has_work:
             self._lease.check()
+            card = card_of(self.ground, self.books, self.chronicle.evaluation)
+            self.ground.output.put(CARD, str(card).encode())
             self._put_report(report)
             self.ground.output.put(FINISHED, json.dumps({"run": self.id, "step": self.books.step}).encode())
         self.progress.end()
         return report
+
+    @property
+    def _title(self) -> str:
+        return f"{self.ground.begun.beginning.name} on {self.ground.instances.location}"
 
     def _listen(self, muster: Any) -> None:
         next_look = 0.0

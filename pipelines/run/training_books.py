@@ -102,6 +102,11 @@ class TrainingBooks:
         return ""
 
 
+def warned(message: str) -> dict[str, Any]:
+    """An event that tells something in one line."""
+    return {"event": "warned", "message": message}
+
+
 def _numbers(event: Event) -> dict[str, Any]:
     """The facts of an event that are numbers."""
     return {name: value for name, value in event.items() if isinstance(value, int | float)}

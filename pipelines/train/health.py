@@ -11,6 +11,8 @@ from statistics import fmean
 
 Row = Mapping[str, float]
 
+TOKENS = ("mlm", "clm", "span")
+"""Names of losses that tell tokens."""
 WINDOW = 20
 """Rows that are looked at together: single steps say little."""
 NEAR_ENTROPY = 0.04
@@ -60,14 +62,15 @@ class HealthWatch:
 
     def plateau(self) -> str:
         """The loss stays where token frequencies alone bring it."""
-        loss = self._mean("loss_mlm")
+        name = next((name for name in TOKENS if f"loss_{name}" in self._rows[-1]), "")
+        loss = self._mean(f"loss_{name}")
         if loss is None or not self._entropy or abs(loss / self._entropy - 1) > NEAR_ENTROPY:
             return ""
-        before, now = self._ends("loss_mlm")
+        before, now = self._ends(f"loss_{name}")
         if now < before * (1 - NEAR_ENTROPY):
             return ""
         return (
-            f"step {self._step}: the MLM loss stays at {loss:.2f}, near the unigram entropy of the corpus "
+            f"step {self._step}: the {name.upper()} loss stays at {loss:.2f}, near the unigram entropy of the corpus "
             f"({self._entropy:.2f}): the model knows how frequent tokens are and uses no context yet; small models "
             "stay there for thousands of steps, and where it lasts a higher learning rate, or a checkpoint to go on "
             "from, brings it off"
@@ -100,7 +103,7 @@ class HealthWatch:
 
     def rising(self) -> str:
         """The loss goes up again."""
-        loss = self._mean("loss_mlm") or self._mean("loss")
+        loss = self._mean("loss")
         if loss is None:
             return ""
         self._least = min(self._least, loss)

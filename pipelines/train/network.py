@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import torch
 
 from pipelines.model.device import pick_device, pick_precision
-from pipelines.model.first_weights import first_weights
+from pipelines.model.first_weights import ALL_WEIGHTS, TOKEN_HEAD, first_weights
 from pipelines.model.own_network import check_own_network
 from pipelines.model.pretraining import PretrainingModel
 from pipelines.pretrain_spec import Objective
@@ -21,6 +21,8 @@ class MadeNetwork:
 
     model: PretrainingModel
     remarks: tuple[str, ...]
+    has_new_head: bool
+    """Whether what tells tokens begins anew."""
 
 
 def make_network(assignment: Assignment) -> MadeNetwork:
@@ -47,7 +49,9 @@ def make_network(assignment: Assignment) -> MadeNetwork:
         model.compute_activations_again()
     if pool.compile:
         model.compile_network()
-    return MadeNetwork(model, (*_remarks(assignment, begun.new, begun.left_out), *model.remarks))
+    has_new_head = any(name in begun.new for name in (*TOKEN_HEAD.values(), ALL_WEIGHTS))
+    remarks = (*_remarks(assignment, begun.new, begun.left_out), *model.remarks)
+    return MadeNetwork(model, remarks, has_new_head)
 
 
 def facts_of(model: PretrainingModel) -> dict[str, str | int]:

@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
+
+import numpy as np
+import numpy.typing as npt
 
 from pipelines.model.device import pick_token_budget
 from pipelines.model.pretraining import PretrainingModel
@@ -14,6 +19,7 @@ from pipelines.train.assignment import Assignment
 from pipelines.train.feed import Feed
 from pipelines.train.instance_source import Cut, InstanceSource
 from pipelines.train.source import Source
+from pipelines.train.token_counts import count_tokens
 from pipelines.train.trace import Trace, TracedSource
 
 
@@ -23,6 +29,8 @@ class Supply:
 
     source: Source
     cautions: tuple[str, ...]
+    token_counts: Callable[[int], npt.NDArray[np.int64]]
+    """How often each of so many ids occurs (``count_tokens``); it reads a few row groups."""
 
 
 def open_supply(assignment: Assignment, model: PretrainingModel, *, attempt: int, rank: int) -> Supply:
@@ -33,9 +41,10 @@ def open_supply(assignment: Assignment, model: PretrainingModel, *, attempt: int
     spec, pool = assignment.spec, assignment.pool
     tokenizer = read_tokenizer_folder(fetch(assignment.tokenizer, assignment.storage))
     feed = Feed(assignment.train, num_streams=spec.num_streams, seed=spec.seed)
+    vocabulary = read_vocabulary(tokenizer, trust_remote_code=spec.trust_remote_code)
     task = Task(
         objective=spec.objective,
-        vocabulary=read_vocabulary(tokenizer, trust_remote_code=spec.trust_remote_code),
+        vocabulary=vocabulary,
         seed=spec.seed,
         share=spec.mask_probability,
         whole_words=spec.whole_words,
@@ -50,7 +59,8 @@ def open_supply(assignment: Assignment, model: PretrainingModel, *, attempt: int
         flops=model.flops,
     )
     cautions = tuple(feed.cautions(spec.global_batch))
+    counts = partial(count_tokens, assignment.train, vocabulary)
     if not pool.trace:
-        return Supply(source, cautions)
+        return Supply(source, cautions, counts)
     trace = Trace(assignment.output, f"{assignment.run}-{attempt:03d}", rank)
-    return Supply(TracedSource(source, feed, trace), cautions)
+    return Supply(TracedSource(source, feed, trace), cautions, counts)

@@ -14,6 +14,7 @@ import torch
 
 from pipelines.model.device import pick_precision
 from pipelines.model.pretraining import PretrainingModel
+from pipelines.text.frequencies import log_frequencies, unigram_entropy
 from pipelines.train.assignment import Assignment
 from pipelines.train.checkpoints import Checkpoints, committed_steps
 from pipelines.train.delivery import deliver
@@ -25,7 +26,7 @@ from pipelines.train.network import facts_of, make_network
 from pipelines.train.ranks import Ranks
 from pipelines.train.recipe import Cadence, Recipe
 from pipelines.train.source import Source
-from pipelines.train.supply import open_supply
+from pipelines.train.supply import Supply, open_supply
 
 
 def work(config: Mapping[str, Any]) -> None:
@@ -41,8 +42,10 @@ def attend(assignment: Assignment, desk: Any, ranks: Ranks, has_notice: Callable
     with Line(desk, is_first=ranks.is_first, has_notice=has_notice) as line:
         made = make_network(assignment)
         supply = open_supply(assignment, made.model, attempt=attempt, rank=ranks.rank)
+        if made.has_new_head and assignment.spec.output_bias == "unigram":
+            made.model.set_output_bias(log_frequencies(supply.token_counts(made.model.config.vocab_size)))
         if ranks.is_first:
-            _introduce(assignment, made.model, ranks, line)
+            _introduce(assignment, made.model, supply, ranks, line)
             for message in (*made.remarks, *supply.cautions) if not attempt else ():
                 line.observe(Warned(message=message))
         outcome = _train(assignment, made.model, supply.source, ranks, line)
@@ -76,10 +79,11 @@ def _train(assignment: Assignment, model: PretrainingModel, source: Source, rank
     return training.run()
 
 
-def _introduce(assignment: Assignment, model: PretrainingModel, ranks: Ranks, line: Line) -> None:
-    """Tell the driver who is at work, and from which step on."""
+def _introduce(assignment: Assignment, model: PretrainingModel, supply: Supply, ranks: Ranks, line: Line) -> None:
+    """Tell the driver who is at work, from which step on, and what a loss is to be compared with."""
     steps = committed_steps(assignment.output)
-    facts = {**facts_of(model), "precision": pick_precision(assignment.spec.precision, model.device)}
+    facts: dict[str, Any] = {**facts_of(model), "precision": pick_precision(assignment.spec.precision, model.device)}
+    facts["unigram_entropy"] = unigram_entropy(supply.token_counts(model.config.vocab_size))
     line.send({"event": "began", "workers": ranks.world, "step": max(steps, default=0), **facts})
 
 

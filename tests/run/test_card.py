@@ -29,13 +29,19 @@ def test_a_card_tells_numbers_corpus_and_spec() -> None:
     assert "| hours | 1.5 |" in lines
     assert '  "architecture": "bert-tiny",' in lines
     assert "abc123" in str(CARD)
-    assert "made anew" not in str(CARD)
+    assert "bert-tiny, trained by Manta on the corpus below." in lines
 
 
-def test_new_parts_and_missing_measurements_are_said() -> None:
+def test_remarks_and_missing_measurements_are_said() -> None:
     card = Card(
-        name="n", architecture="a", made_of={}, spec={}, numbers={}, evaluation={}, new_parts=["cls.predictions"]
+        name="n",
+        architecture="a",
+        made_of={},
+        spec={},
+        numbers={},
+        evaluation={},
+        remarks=["a lacks a head: made anew"],
     )
-    assert "lacked cls.predictions: made anew" in str(card)
+    assert "on the corpus below.\n\n- a lacks a head: made anew\n" in str(card)
     assert "No documents were held out." in str(card)
     assert "pipeline_tag: feature-extraction" in str(card)
