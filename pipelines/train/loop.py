@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
-from contextlib import closing
+from contextlib import closing, contextmanager
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
@@ -16,6 +16,7 @@ from torch import nn
 
 from pipelines.errors import SpecError
 from pipelines.model.device import pick_precision
+from pipelines.model.refusal import is_out_of_memory
 from pipelines.train.checkpoint import Checkpoint, State
 from pipelines.train.divergence import refuse_divergence
 from pipelines.train.evaluation import evaluate
@@ -163,7 +164,8 @@ class Training:
     def _step(self, share: Share, agreed: Agreed) -> float:
         """The learning rate that it was made with: of its middle, so that neither the first nor the last one is 0."""
         rate = self._recipe.schedule.at(self._progress(0.5, agreed.tokens / 2, agreed.step_seconds / 2))
-        self._stepper.step(self._state.step, share, agreed.counts, rate)
+        with self._refusing_large_batches():
+            self._stepper.step(self._state.step, share, agreed.counts, rate)
         self._state = replace(
             self._state,
             step=self._state.step + 1,
@@ -172,6 +174,19 @@ class Training:
             held_out_loss=None,
         )
         return rate
+
+    @contextmanager
+    def _refusing_large_batches(self) -> Iterator[None]:
+        """SpecError where memory runs out: workers that wait for this one's gradients can't go on with less."""
+        try:
+            yield
+        except (RuntimeError, MemoryError) as error:
+            if not is_out_of_memory(error):
+                raise
+            raise SpecError(
+                f"a micro-batch of step {self._state.step} does not fit into memory: lower train.token_budget, or set "
+                "train.activation_checkpointing"
+            ) from error
 
     def _is_due(self, every: int) -> bool:
         return bool(every) and self._state.step % every == 0

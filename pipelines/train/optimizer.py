@@ -68,13 +68,13 @@ def state_of(model: nn.Module, optimizer: AdamW) -> dict[str, Tensor]:
 def restore(model: nn.Module, optimizer: AdamW, state: Mapping[str, Tensor]) -> None:
     """Put what ``state_of`` gave into an optimizer of the same network. SpecError where it is of another one."""
     weights = dict(learned(model))
-    own = {f"{name}.{kind}" for name in weights for kind in (STEP, *MOMENTS)}
-    if state and (strange := sorted(own ^ state.keys())):
+    if strange := sorted({name.rpartition(".")[0] for name in state} - weights.keys()):
         raise SpecError(
-            f"the optimizer's state is of another network ({len(strange)} names differ, such as {strange[0]}): go on "
-            "with the architecture that it was trained with"
+            f"the optimizer's state is of another network ({len(strange)} weights are not in this one, such as "
+            f"{strange[0]}): go on with the architecture that it was trained with"
         )
-    for name, weight in weights.items() if state else ():
-        # A copy each: what was read may be the file itself.
-        kept = {kind: state[f"{name}.{kind}"].to(weight.device, torch.float32, copy=True) for kind in (STEP, *MOMENTS)}
-        optimizer.state[weight] = kept
+    for name, weight in weights.items():
+        if f"{name}.{STEP}" in state:  # else it was never moved
+            kept = {kind: state[f"{name}.{kind}"] for kind in (STEP, *MOMENTS)}
+            # A copy each: what was read may be the file itself.
+            optimizer.state[weight] = {k: t.to(weight.device, torch.float32, copy=True) for k, t in kept.items()}

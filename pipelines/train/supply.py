@@ -9,7 +9,7 @@ from functools import partial
 import numpy as np
 import numpy.typing as npt
 
-from pipelines.model.device import pick_token_budget
+from pipelines.model.device import pick_precision
 from pipelines.model.pretraining import PretrainingModel
 from pipelines.model.tokenizer_folder import read_tokenizer_folder
 from pipelines.model.vocabulary import read_vocabulary
@@ -17,6 +17,7 @@ from pipelines.store.models import fetch
 from pipelines.text.objectives import Task
 from pipelines.train.assignment import Assignment
 from pipelines.train.feed import Feed
+from pipelines.train.fitting import training_budget
 from pipelines.train.instance_source import Cut, InstanceSource
 from pipelines.train.source import Source
 from pipelines.train.token_counts import count_tokens
@@ -49,7 +50,7 @@ def open_supply(assignment: Assignment, model: PretrainingModel, *, attempt: int
         share=spec.mask_probability,
         whole_words=spec.whole_words,
     )
-    budget = pick_token_budget(pool.token_budget, model.device)
+    budget = training_budget(pool.token_budget, model, task, pick_precision(spec.precision, model.device))
     source = InstanceSource(
         feed,
         assignment.held_out,

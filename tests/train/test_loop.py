@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 from pipelines.errors import DivergenceError, FingerprintError, SpecError
 from pipelines.train.events import Checkpointed, Evaluated, Stepped
@@ -175,6 +176,17 @@ def test_a_gradient_that_is_no_number_is_told_from_a_loss(tmp_path: Path) -> Non
     run = small(tmp_path, model=model)
     with pytest.raises(DivergenceError, match="the gradient of step 0 is not finite, while its loss is"):
         run.training.run()
+
+
+def test_memory_that_runs_out_is_said_with_its_remedy(tmp_path: Path) -> None:
+    model = SmallModel()
+
+    def fail(*_: object) -> None:
+        raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB")
+
+    model.inner.register_forward_hook(fail)
+    with pytest.raises(SpecError, match=r"a micro-batch of step 0 does not fit into memory: lower train\.token_budget"):
+        small(tmp_path, model=model).training.run()
 
 
 def test_another_training_is_not_gone_on_with(tmp_path: Path) -> None:
