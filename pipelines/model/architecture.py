@@ -51,7 +51,7 @@ def read_architecture(where: str | Path, vocabulary: TokenIds) -> Architecture:
 
 def check_architecture(architecture: Architecture, vocabulary: TokenIds, max_seqlen: int) -> None:
     """SpecError where it does not fit instances of ``vocabulary`` whose longest have ``max_seqlen`` tokens."""
-    positions = num_positions(architecture.config)
+    positions = num_positions(architecture.config) or num_positions(_with_defaults(architecture))
     if 0 < positions < max_seqlen:
         raise SpecError(
             f"the instances have up to {max_seqlen} tokens, {architecture.name} has {positions} positions: prepare "
@@ -83,6 +83,17 @@ def _read_config(path: Path, vocabulary: TokenIds) -> Mapping[str, Any]:
         raise SpecError(f'{path} says of no family: add its "model_type", such as "bert"')
     own = {"vocab_size": vocabulary.size, "pad_token_id": vocabulary.pad_id, **vocabulary.ends}
     return {**{name: value for name, value in own.items() if value is not None}, **config}
+
+
+def _with_defaults(architecture: Architecture) -> Mapping[str, Any]:
+    """The config, with what its family has where it tells nothing. SpecError where the family has no such config."""
+    from transformers import AutoConfig  # seconds, for configs alone that tell no positions
+
+    try:
+        return {**AutoConfig.for_model(**architecture.config).to_dict(), "model_type": architecture.family}
+    except Exception as error:  # each of a config's fields has checks of its own
+        told = " ".join(str(error).split())
+        raise SpecError(f"{architecture.name} is no config of a {architecture.family} ({told}): mend it") from error
 
 
 def _check_same(checkpoint: ModelFolder, vocabulary: TokenIds) -> None:

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from pickle import UnpicklingError
 from typing import Any, Literal
 
 import torch
 
-from pipelines.errors import SpecError
+from pipelines.errors import MantaError, SpecError
 from pipelines.model.abilities import SENTENCE_TASK
 from pipelines.model.architecture import Architecture
+from pipelines.model.refusal import MAX_REASON
 from pipelines.model.user_class import user_class
 from pipelines.pretrain_spec import Objective
 
@@ -66,8 +66,11 @@ def first_weights(
             if architecture.checkpoint:
                 return _going_on(architecture, objective, maker, config, trust_remote_code)
             module = maker(config) if model_class else maker.from_config(config)
-    except (OSError, ValueError, KeyError, ImportError, UnpicklingError) as error:
-        raise SpecError(f"{architecture.name} makes no network ({error}): mend its config or its weights") from error
+    except MantaError:
+        raise
+    except Exception as error:  # transformers lets through whatever a config or a file leads to
+        told = f"{type(error).__name__}: {' '.join(str(error).split())}"[:MAX_REASON]
+        raise SpecError(f"{architecture.name} makes no network ({told}): mend its config or its weights") from error
     return FirstWeights(module.float(), (ALL_WEIGHTS,))
 
 

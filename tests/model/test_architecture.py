@@ -47,6 +47,16 @@ def test_a_config_takes_from_the_vocabulary_what_it_does_not_tell(vocabulary: To
         check_architecture(found, vocabulary, 66)
 
 
+def test_a_config_that_tells_no_positions_has_its_familys(vocabulary: TokenIds, tmp_path: Path) -> None:
+    found = read_architecture(written(tmp_path, model_type="distilbert"), vocabulary)
+    check_architecture(found, vocabulary, 512)
+    with pytest.raises(SpecError, match="has 512 positions"):
+        check_architecture(found, vocabulary, 513)
+    found = read_architecture(written(tmp_path, model_type="distilbert", dim="big"), vocabulary)
+    with pytest.raises(SpecError, match=r"no config of a distilbert \(.*expected int, got str.*\): mend it"):
+        check_architecture(found, vocabulary, 9)
+
+
 def test_relative_positions_have_no_end(vocabulary: TokenIds, tmp_path: Path) -> None:
     check_architecture(read_architecture(written(tmp_path, model_type="t5"), vocabulary), vocabulary, 10_000)
 

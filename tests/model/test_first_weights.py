@@ -154,10 +154,21 @@ def test_a_broken_checkpoint_is_refused(make_folder: Callable[..., Path]) -> Non
         go_on(path, "mlm")
 
 
-@pytest.mark.parametrize("fields", [{"model_type": "no-such"}, {"num_attention_heads": 5}])
-def test_a_config_that_makes_no_network_is_refused(fields: dict[str, Any]) -> None:
-    with pytest.raises(SpecError, match="mine makes no network"):
+@pytest.mark.parametrize(
+    ("fields", "told"),
+    [
+        ({"model_type": "no-such"}, "ValueError: Unrecognized model identifier: no-such"),
+        ({"num_attention_heads": 5}, "ValueError: The hidden size"),
+        ({"hidden_size": "big"}, "Field 'hidden_size' expected int, got str"),
+        ({"hidden_size": -4}, "RuntimeError: Trying to create tensor with negative dimension -4"),
+        ({"hidden_act": "gulp"}, "KeyError: 'gulp'"),
+    ],
+)
+def test_a_config_that_makes_no_network_is_refused(fields: dict[str, Any], told: str) -> None:
+    with pytest.raises(SpecError, match="mine makes no network") as refusal:
         make("bert", "mlm", fields=fields)
+    assert told in str(refusal.value)
+    assert str(refusal.value).endswith(": mend its config or its weights")
 
 
 def test_a_class_of_ones_own(make_folder: Callable[..., Path]) -> None:
