@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -62,6 +62,9 @@ def small_bert(
     ranks: Ranks = Ranks(),
     max_steps: int = 8,
     peak: float = 1e-4,
+    device: str = "cpu",
+    packed: bool = False,
+    precision: Literal["float32", "bfloat16"] = "float32",
 ) -> SmallBert:
     """Eight steps of 16 instances, which are two epochs and a bit."""
     location, events = locate(str(instances)), list[Event]()
@@ -69,11 +72,16 @@ def small_bert(
     task = Task(objective="mlm+nsp", vocabulary=VOCABULARY, seed=5)
     feed = Feed(train, num_streams=4, seed=5)
     asked = iter(range(10**9))
-    model = network(dropout)
+    model = network(dropout, device, packed)
     training = Training(
         model,
         InstanceSource(
-            feed, held_out, task=task, cut=Cut(token_budget=budget, padded=True), max_held_out=10, flops=model.flops
+            feed,
+            held_out,
+            task=task,
+            cut=Cut(token_budget=budget, padded=not packed),
+            max_held_out=10,
+            flops=model.flops,
         ),
         recipe=Recipe(
             global_batch=16,
@@ -81,7 +89,7 @@ def small_bert(
             schedule=Schedule(kind="linear", peak=peak, warmup=0.1),
             adam=AdamSettings(),
             seed=5,
-            precision="float32",
+            precision=precision,
         ),
         cadence=Cadence(log_steps=2, eval_steps=4),
         keeper=Keeper(Checkpoints(locate(str(output)), {}, 3), every_steps=3, ranks=ranks, observer=events.append),
@@ -92,7 +100,7 @@ def small_bert(
     return SmallBert(model, training, events)
 
 
-def network(dropout: float) -> PretrainingModel:
+def network(dropout: float, device: str = "cpu", packed: bool = False) -> PretrainingModel:
     """Two layers of 32."""
     torch.manual_seed(0)
     config = transformers.BertConfig(
@@ -105,4 +113,4 @@ def network(dropout: float) -> PretrainingModel:
         hidden_dropout_prob=dropout,
         attention_probs_dropout_prob=dropout,
     )
-    return PretrainingModel(transformers.BertForPreTraining(config), "mlm+nsp")
+    return PretrainingModel(transformers.BertForPreTraining(config).to(device), "mlm+nsp", packed=packed)
