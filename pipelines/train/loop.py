@@ -58,8 +58,9 @@ class Outcome:
 class Training:
     """One worker's part in a training; ``model`` and ``source`` are as ``pipelines.train.source`` has them.
 
-    ``observer`` hears of events on the first worker alone. ``should_keep`` and ``should_stop`` are asked once before
-    each step on every worker: where one says yes there is a checkpoint, and to stop all of them stop after it.
+    ``on_begin`` hears where it goes on from, ``observer`` of events: both on the first worker alone. ``should_keep``
+    and ``should_stop`` are asked once before each step on every worker: where one says yes there is a checkpoint, and
+    to stop all of them stop after it.
     """
 
     def __init__(
@@ -72,6 +73,7 @@ class Training:
         keeper: Keeper,
         ranks: Ranks = Ranks(),
         observer: Observer = lambda event: None,
+        on_begin: Callable[[State], None] = lambda state: None,
         should_keep: Callable[[], bool] = lambda: False,
         should_stop: Callable[[], bool] = lambda: False,
         clock: Callable[[], float] = time.monotonic,
@@ -81,7 +83,7 @@ class Training:
                 f"global_batch={recipe.global_batch} is less than {ranks.world} workers: raise it, or take fewer"
             )
         self._model, self._source, self._recipe, self._cadence = model, source, recipe, cadence
-        self._keeper, self._ranks, self._observer = keeper, ranks, observer
+        self._keeper, self._ranks, self._observer, self._on_begin = keeper, ranks, observer, on_begin
         self._should_keep, self._should_stop, self._clock = should_keep, should_stop, clock
         self._losses = tuple(source.losses)
         precision = pick_precision(recipe.precision, next(model.parameters()).device)
@@ -127,6 +129,8 @@ class Training:
             self._first = self._state = kept.state
             self._history = kept.history
             self._meter.tally = Tally(**kept.state.tally)
+        if self._ranks.is_first:
+            self._on_begin(self._state)
         self._begun = self._clock()
 
     def _progress(self, steps: float = 0, tokens: float = 0, seconds: float = 0) -> float:

@@ -16,7 +16,8 @@ from pipelines.model.device import pick_precision
 from pipelines.model.pretraining import PretrainingModel
 from pipelines.text.frequencies import log_frequencies, unigram_entropy
 from pipelines.train.assignment import Assignment
-from pipelines.train.checkpoints import Checkpoints, committed_steps
+from pipelines.train.checkpoint import State
+from pipelines.train.checkpoints import Checkpoints
 from pipelines.train.delivery import deliver
 from pipelines.train.events import Warned
 from pipelines.train.keeper import Keeper
@@ -44,18 +45,27 @@ def attend(assignment: Assignment, desk: Any, ranks: Ranks, has_notice: Callable
         supply = open_supply(assignment, made.model, attempt=attempt, rank=ranks.rank)
         if made.has_new_head and assignment.spec.output_bias == "unigram":
             made.model.set_output_bias(log_frequencies(supply.token_counts(made.model.config.vocab_size)))
-        if ranks.is_first:
-            _introduce(assignment, made.model, supply, ranks, line)
+
+        def introduce(state: State) -> None:
+            _introduce(assignment, made.model, supply, ranks, line, state.step)
             for message in (*made.remarks, *supply.cautions) if not attempt else ():
                 line.observe(Warned(message=message))
-        outcome = _train(assignment, made.model, supply.source, ranks, line)
+
+        outcome = _train(assignment, made.model, supply.source, ranks, line, introduce)
         if ranks.is_first:
             if not outcome.stopped:
                 deliver(assignment, made.model)
             line.send({"event": "ended", "step": outcome.state.step, "outcome": _word(outcome)})
 
 
-def _train(assignment: Assignment, model: PretrainingModel, source: Source, ranks: Ranks, line: Line) -> Outcome:
+def _train(
+    assignment: Assignment,
+    model: PretrainingModel,
+    source: Source,
+    ranks: Ranks,
+    line: Line,
+    introduce: Callable[[State], None],
+) -> Outcome:
     """Run the loop to its end, or to where the training is to stop."""
     pool = assignment.pool
     keeper = Keeper(
@@ -73,18 +83,20 @@ def _train(assignment: Assignment, model: PretrainingModel, source: Source, rank
         keeper=keeper,
         ranks=ranks,
         observer=line.observe,
+        on_begin=introduce,
         should_keep=line.should_keep,
         should_stop=line.should_stop,
     )
     return training.run()
 
 
-def _introduce(assignment: Assignment, model: PretrainingModel, supply: Supply, ranks: Ranks, line: Line) -> None:
+def _introduce(
+    assignment: Assignment, model: PretrainingModel, supply: Supply, ranks: Ranks, line: Line, step: int
+) -> None:
     """Tell the driver who is at work, from which step on, and what a loss is to be compared with."""
-    steps = committed_steps(assignment.output)
     facts: dict[str, Any] = {**facts_of(model), "precision": pick_precision(assignment.spec.precision, model.device)}
     facts["unigram_entropy"] = unigram_entropy(supply.token_counts(model.config.vocab_size))
-    line.send({"event": "began", "workers": ranks.world, "step": max(steps, default=0), **facts})
+    line.send({"event": "began", "workers": ranks.world, "step": step, **facts})
 
 
 def _word(outcome: Outcome) -> str:

@@ -152,6 +152,8 @@ class Small:
     model: SmallModel
     training: Training
     events: list[Event]
+    begun: list[int]
+    """Steps that it went on from."""
 
     def of(self, kind: type[Any]) -> list[Any]:
         """Events of a kind."""
@@ -174,7 +176,7 @@ def small(
     clock: Any = None,
 ) -> Small:
     """A training into an output, asked to stop, or for a checkpoint, once so many steps are done in this run."""
-    events: list[Event] = []
+    events, begun = list[Event](), list[int]()
     model, source = model or SmallModel(), source or SmallSource()
     location = output if isinstance(output, Location) else locate(str(output))
     clock = clock or Clock()
@@ -196,11 +198,12 @@ def small(
         keeper=keeper,
         ranks=ranks,
         observer=events.append,
+        on_begin=lambda state: begun.append(state.step),
         should_keep=lambda: next(wished) == keep_after,
         should_stop=lambda: next(asked) == stop_after,
         clock=clock,
     )
-    return Small(model, training, events)
+    return Small(model, training, events, begun)
 
 
 def flat(model: nn.Module) -> np.ndarray[Any, Any]:

@@ -10,7 +10,8 @@ import pytest
 import torch
 
 from pipelines.errors import DivergenceError, FingerprintError, SpecError
-from pipelines.train.events import Checkpointed, Evaluated, Stepped
+from pipelines.train.checkpoints import folder_of
+from pipelines.train.events import Checkpointed, Evaluated, Stepped, Warned
 from pipelines.train.ranks import Ranks
 from pipelines.train.schedule import Pace
 from tests.train.small import Clock, SmallBatch, SmallModel, SmallSource, flat, small, small_recipe
@@ -111,6 +112,19 @@ def test_a_finished_training_does_nothing_more(tmp_path: Path) -> None:
     assert second.training.run() == first.training.run()
     assert second.events == []
     assert flat(second.model).tolist() == flat(first.model).tolist()
+
+
+def test_a_broken_checkpoint_is_said_and_the_one_before_gone_on_from(tmp_path: Path) -> None:
+    undisturbed = small(tmp_path / "one")
+    undisturbed.training.run()
+    small(tmp_path / "two", stop_after=9).training.run()
+    (tmp_path / "two" / folder_of(9) / "optimizer.safetensors").write_bytes(b"")
+    again = small(tmp_path / "two")
+    again.training.run()
+    assert again.begun == [8]
+    (said,) = again.of(Warned)
+    assert f"{folder_of(9)} is not used: optimizer.safetensors is not what was written" in said.message
+    assert flat(again.model).tolist() == flat(undisturbed.model).tolist()
 
 
 def test_time_adds_up_over_runs(tmp_path: Path) -> None:
