@@ -161,6 +161,9 @@ class TrainPool:
     """Steps between lines of the log, and points of the curves."""
     max_failures: int = 3
     """Failures of workers that are survived, each by a restart from the newest checkpoint; -1: any number."""
+    resize_minutes: float = 5.0
+    """Minutes between looks whether a range of workers may be more of them, or has to be fewer. Each change is a
+    restart of all, from a checkpoint that is made for it."""
     trace: bool = False
     """Keep which instances each step was made of, under the output's _manta/trace/."""
 
@@ -171,7 +174,7 @@ class TrainPool:
             if value != "auto" and value < least:
                 refuse(self, name, f"write auto, or a number of at least {least}")
         for name, least in (("keep", 1), ("log_steps", 1), ("checkpoint_steps", 0), ("checkpoint_minutes", 0),
-                            ("eval_steps", 0), ("max_failures", -1)):  # fmt: skip
+                            ("eval_steps", 0), ("max_failures", -1), ("resize_minutes", 0)):  # fmt: skip
             if getattr(self, name) < least:
                 refuse(self, name, f"write a number of at least {least}")
         if not self.checkpoint_steps and not self.checkpoint_minutes:

@@ -23,6 +23,8 @@ class Desk:
     def __init__(self) -> None:
         self._events: list[Event] = []
         self._attempts = 0
+        self._at_work = False
+        self._kept = 0
         self._stop = False
         self._checkpoints = 0
 
@@ -34,6 +36,9 @@ class Desk:
     def tell(self, events: Sequence[Event]) -> None:
         """Put events there, in order."""
         self._events += events
+        for event in events:
+            self._at_work = {"began": True, "failed": False, "ended": False}.get(event["event"], self._at_work)
+            self._kept += event["event"] == "checkpointed"
 
     def take(self) -> list[Event]:
         """All that was put there since the last time."""
@@ -47,6 +52,10 @@ class Desk:
     def ask_checkpoint(self) -> None:
         """Ask them for a checkpoint."""
         self._checkpoints += 1
+
+    def kept(self) -> tuple[bool, int]:
+        """Whether workers are at work; how many checkpoints were kept."""
+        return self._at_work, self._kept
 
     def asked(self) -> tuple[bool, int]:
         """Whether they are to stop; how many checkpoints they were asked for."""

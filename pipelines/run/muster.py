@@ -31,7 +31,11 @@ class Muster:
         require_shared(output=ground.local_output, inputs=ground.local_inputs)
         desk = open_desk()
         config = {"assignment": ground.assignment(run, crew.num_threads), "desk": desk}
-        fit = launch(work, config, crew, desk=desk, run=run, max_failures=ground.pool.max_failures)
+        pool = ground.pool
+        fit = launch(
+            work, config, crew, desk=desk, run=run, max_failures=pool.max_failures,
+            resize_seconds=60 * pool.resize_minutes,
+        )  # fmt: skip
         return cls(crew, desk, fit)
 
     def wait(self, seconds: float) -> bool:

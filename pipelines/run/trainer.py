@@ -8,17 +8,20 @@ from __future__ import annotations
 import shutil
 import tempfile
 import threading
+import time
 from collections.abc import Callable, Mapping
 from typing import Any
 
 import ray
 from ray.train import FailureConfig, RunConfig, ScalingConfig, UserCallback
+from ray.train.v2._internal.execution.callback import ControllerCallback  # no public one hears of a resize
 
 from pipelines.errors import MantaError, StoreError
 from pipelines.run.crew import Crew
 
-RESIZE_SECONDS = 60.0
-"""How often an elastic crew looks whether the cluster has grown."""
+PATIENCE_SECONDS = 120.0
+"""So long a resize waits for a checkpoint; without one, what was done since the last is done again."""
+POLL_SECONDS = 0.2
 
 
 class Witness(UserCallback):
@@ -34,6 +37,23 @@ class Witness(UserCallback):
         ray.get(self._desk.tell.remote([event]))
         if isinstance(error, MantaError):
             raise error  # what ends here is not tried again by Ray
+
+
+class Foresight(ControllerCallback):
+    """In Ray's controller: before workers that are at work give way to more or fewer, they keep a checkpoint."""
+
+    def __init__(self, desk: Any, patience_seconds: float = PATIENCE_SECONDS) -> None:
+        self._desk, self._patience_seconds = desk, patience_seconds
+
+    def before_controller_execute_resize_decision(self, resize_decision: Any) -> None:
+        """Ray calls it before it starts workers, also the first ones and those after a failure."""
+        at_work, before = ray.get(self._desk.kept.remote())
+        if not at_work:
+            return
+        ray.get(self._desk.ask_checkpoint.remote())
+        until = time.monotonic() + self._patience_seconds
+        while ray.get(self._desk.kept.remote()) == (True, before) and time.monotonic() < until:
+            time.sleep(POLL_SECONDS)
 
 
 def root(failures: Mapping[int, Exception]) -> tuple[int, Exception]:
@@ -115,7 +135,7 @@ def launch(
     desk: Any,
     run: str,
     max_failures: int = 0,
-    resize_seconds: float = RESIZE_SECONDS,
+    resize_seconds: float = 60.0,
 ) -> Fit:
     """Have the crew do ``work``, which each worker imports by its name and is given ``config``.
 
@@ -138,7 +158,7 @@ def launch(
             name=run,
             storage_path=folder,
             failure_config=FailureConfig(max_failures=max_failures),
-            callbacks=[Witness(desk)],
+            callbacks=[Witness(desk), Foresight(desk)],
         ),
     )
     return Fit(trainer.fit, lambda: shutil.rmtree(folder, ignore_errors=True))

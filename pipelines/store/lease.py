@@ -85,6 +85,16 @@ def hold(
     return Lease(output, claim, version, began, renew_seconds=renew_seconds, expire_seconds=expire_seconds)
 
 
+def check_holder(output: Location, run: str) -> None:
+    """LeaseError where another run has the output's lease: for those who work for a run, and don't hold it themselves.
+
+    A lease that was released, or that can't be read, is nobody's.
+    """
+    _, claim = _read(output)
+    if claim is not None and not claim.released and claim.run != run:
+        raise LeaseError(f"run {run} no longer holds {output}: it was taken over by {claim}; nothing was committed")
+
+
 class Lease:
     """A lease that is held, and renewed by a thread of its own. A context manager that releases it."""
 

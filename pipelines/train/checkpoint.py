@@ -61,8 +61,21 @@ class Checkpoint:
     history: list[dict[str, Any]]
 
 
-def write(output: Location, folder: str, checkpoint: Checkpoint, identity: Mapping[str, str]) -> int:
-    """Write a checkpoint under this key; its bytes. StoreError where the world fails: then it is not committed."""
+def nobody_minds() -> None:
+    """It may be committed."""
+
+
+def write(
+    output: Location,
+    folder: str,
+    checkpoint: Checkpoint,
+    identity: Mapping[str, str],
+    guard: Callable[[], None] = nobody_minds,
+) -> int:
+    """Write a checkpoint under this key; its bytes.
+
+    It is not committed where the world fails, StoreError, nor where ``guard``, asked right before, raises.
+    """
     history = "".join(json.dumps(row) + "\n" for row in checkpoint.history).encode()
     files: dict[str, Callable[[Path], None]] = {
         MODEL: lambda path: _save(checkpoint.weights, path),
@@ -71,6 +84,7 @@ def write(output: Location, folder: str, checkpoint: Checkpoint, identity: Mappi
     }
     facts = {name: _publish(output, f"{folder}/{name}", make) for name, make in files.items()}
     content = {"format": FORMAT, "identity": dict(identity), "files": facts, **asdict(checkpoint.state)}
+    guard()
     output.put(f"{folder}/{STATE}", _sealed(content))
     return sum(size for size, _ in facts.values())
 

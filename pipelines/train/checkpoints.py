@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping
 from pipelines.errors import FingerprintError, StoreError
 from pipelines.fingerprint import differences
 from pipelines.store.location import Location
-from pipelines.train.checkpoint import STATE, Checkpoint, CorruptError, read, read_state, write
+from pipelines.train.checkpoint import STATE, Checkpoint, CorruptError, nobody_minds, read, read_state, write
 
 FOLDER = "_manta/checkpoints"
 BEST = f"{FOLDER}/best.json"
@@ -33,11 +33,14 @@ def committed_steps(output: Location) -> list[int]:
 class Checkpoints:
     """Writes and finds the checkpoints of one training. Of all its workers one writes.
 
-    ``identity`` is what must not differ between the runs of a training, such as fingerprints, by name.
+    ``identity`` is what must not differ between the runs of a training, such as fingerprints, by name. ``guard`` is
+    asked before each commit, and raises where this worker is not to write any more.
     """
 
-    def __init__(self, output: Location, identity: Mapping[str, str], keep: int) -> None:
-        self._output, self._identity, self._keep = output, dict(identity), keep
+    def __init__(
+        self, output: Location, identity: Mapping[str, str], keep: int, guard: Callable[[], None] = nobody_minds
+    ) -> None:
+        self._output, self._identity, self._keep, self._guard = output, dict(identity), keep, guard
         self._corrupt: set[int] = set()
 
     def uri(self, step: int) -> str:
@@ -82,7 +85,7 @@ class Checkpoints:
         if checkpoint.state.step in self._corrupt:
             self._output.remove([f"{folder}/{STATE}"])
         try:
-            num_bytes = write(self._output, folder, checkpoint, self._identity)
+            num_bytes = write(self._output, folder, checkpoint, self._identity, self._guard)
         except StoreError:
             self._remove(checkpoint.state.step)
             raise

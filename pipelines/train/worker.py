@@ -7,6 +7,7 @@ checkpoint.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any
 
 import ray
@@ -14,6 +15,7 @@ import torch
 
 from pipelines.model.device import pick_precision
 from pipelines.model.pretraining import PretrainingModel
+from pipelines.store.lease import check_holder
 from pipelines.text.frequencies import log_frequencies, unigram_entropy
 from pipelines.train.assignment import Assignment
 from pipelines.train.checkpoint import State
@@ -54,6 +56,7 @@ def attend(assignment: Assignment, desk: Any, ranks: Ranks, has_notice: Callable
         outcome = _train(assignment, made.model, supply.source, ranks, line, introduce)
         if ranks.is_first:
             if not outcome.stopped:
+                check_holder(assignment.output, assignment.run)
                 deliver(assignment, made.model)
             line.send({"event": "ended", "step": outcome.state.step, "outcome": _word(outcome)})
 
@@ -67,9 +70,10 @@ def _train(
     introduce: Callable[[State], None],
 ) -> Outcome:
     """Run the loop to its end, or to where the training is to stop."""
-    pool = assignment.pool
+    pool, output = assignment.pool, assignment.output
+    guard = partial(check_holder, output, assignment.run)  # a driver that died may have been followed by another
     keeper = Keeper(
-        Checkpoints(assignment.output, assignment.identity, pool.keep),
+        Checkpoints(output, assignment.identity, pool.keep, guard),
         every_steps=pool.checkpoint_steps,
         every_seconds=60 * pool.checkpoint_minutes,
         ranks=ranks,

@@ -38,10 +38,11 @@ cluster = Cluster()
 cluster.add_node(num_cpus=0, include_dashboard=False)
 node = cluster.add_node(num_cpus=4)
 print(cluster.address, flush=True)
-for _ in sys.stdin:
-    cluster.remove_node(node, allow_graceful=False)
+for line in sys.stdin:
+    if line.strip() == "replace":
+        cluster.remove_node(node, allow_graceful=False)
     node = cluster.add_node(num_cpus=4)
-    print("replaced", flush=True)
+    print("done", flush=True)
 """
 
 
@@ -68,11 +69,18 @@ class TwoNodes:
 
     def replace_node(self) -> None:
         """Kill the node with all that runs there, and add another in its place."""
+        self._tell("replace")
+
+    def add_node(self) -> None:
+        """Add another node with four CPUs."""
+        self._tell("add")
+
+    def _tell(self, what: str) -> None:
         assert self.process.stdin is not None
         assert self.process.stdout is not None
-        self.process.stdin.write("go\n")
+        self.process.stdin.write(f"{what}\n")
         self.process.stdin.flush()
-        assert self.process.stdout.readline() == "replaced\n"
+        assert self.process.stdout.readline() == "done\n"
 
     def workers(self, doing: str) -> list[psutil.Process]:
         """Its worker processes that bear this in their title."""

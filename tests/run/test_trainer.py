@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import signal
+import threading
+import time
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +15,8 @@ import ray
 from pipelines.errors import SpecError, StoreError
 from pipelines.run.crew import Crew
 from pipelines.run.desk import open_desk
-from pipelines.run.trainer import Fit, launch, reason, root
+from pipelines.run.trainer import Fit, Foresight, launch, reason, root
+from pipelines.train.line import notice_from_ray
 
 TWO = Crew(least=2, most=2, num_cpus=1, num_gpus=0, num_threads=1)
 
@@ -31,7 +34,7 @@ def work(config: dict[str, Any]) -> None:
     from ray.train import get_context
 
     rank, mark = get_context().get_world_rank(), Path(config["folder"], "been here")
-    ray.get(config["desk"].tell.remote([{"event": "began", "rank": rank}]))
+    ray.get(config["desk"].tell.remote([{"event": "began", "rank": rank, "notice": notice_from_ray()}]))
     second = mark.exists()
     dist.barrier()
     if rank == 1 and not second:
@@ -50,11 +53,30 @@ def test_a_killed_rank_is_started_again_and_an_error_of_ours_is_not(ray_session:
         pass
     told = ray.get(desk.take.remote())
     assert [event["event"] for event in told] == ["began", "began", "failed", "began", "began", "failed"]
+    assert [event["notice"] for event in told if event["event"] == "began"] == [False] * 4
     assert told[2]["rank"] == 1
     assert "its process died" in told[2]["reason"]
     assert (told[5]["rank"], told[5]["reason"]) == (0, "SpecError: fact: remedy")
     with pytest.raises(SpecError, match=r"^fact: remedy$"):
         fit.raise_error()
+
+
+def test_a_resize_waits_for_a_checkpoint_of_those_at_work(ray_session: None) -> None:
+    desk = open_desk()
+    foresight = Foresight(desk, patience_seconds=60)
+    foresight.before_controller_execute_resize_decision(None)  # the first workers: nobody is at work
+    assert ray.get(desk.asked.remote()) == (False, 0)
+    ray.get(desk.tell.remote([{"event": "began"}]))
+    waiting = threading.Thread(target=foresight.before_controller_execute_resize_decision, args=(None,))
+    waiting.start()
+    while ray.get(desk.asked.remote()) == (False, 0):
+        time.sleep(0.01)
+    assert waiting.is_alive()
+    ray.get(desk.tell.remote([{"event": "checkpointed"}]))
+    waiting.join(60)
+    assert not waiting.is_alive()
+    Foresight(desk, patience_seconds=0).before_controller_execute_resize_decision(None)  # it does not wait for ever
+    ray.kill(desk)
 
 
 def test_the_root_of_a_failure_is_found_among_what_follows_from_it() -> None:

@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 
 from pipelines.errors import LeaseError, StoreError
-from pipelines.store.lease import KEY, Claim, Lease, hold
+from pipelines.store.lease import KEY, Claim, Lease, check_holder, hold
 from pipelines.store.location import Location, locate
 from pipelines.store.owner import Owner, this_process
 
@@ -353,3 +353,12 @@ def test_of_threads_that_race_for_a_lease_one_wins(output: Location) -> None:
         thread.join()
     assert len(won) == 1
     won[0].release()
+
+
+def test_who_works_for_a_run_learns_that_another_has_the_lease(output: Location) -> None:
+    check_holder(output, "ours")  # nobody has
+    with hold(output, "ours", silent):
+        check_holder(output, "ours")
+        with pytest.raises(LeaseError, match=r"run theirs no longer holds .* taken over by run ours"):
+            check_holder(output, "theirs")
+    check_holder(output, "theirs")  # it was released

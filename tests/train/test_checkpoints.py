@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from pipelines.errors import FingerprintError, StoreError
+from pipelines.errors import FingerprintError, LeaseError, StoreError
 from pipelines.store.location import Location, locate
 from pipelines.train.checkpoint import MODEL, STATE, Checkpoint, State
 from pipelines.train.checkpoints import FOLDER, Checkpoints, committed_steps, folder_of
@@ -137,3 +137,13 @@ def test_of_another_training(output: Location) -> None:
     other = Checkpoints(output, {**IDENTITY, "instances": "xyz"}, 2)
     with pytest.raises(FingerprintError, match="is of another training: instances: 'def' -> 'xyz'; go on with"):
         newest(other)
+
+
+def test_a_worker_that_is_not_to_write_any_more_commits_nothing(output: Location) -> None:
+    def guard() -> None:
+        raise LeaseError("another run holds the output")
+
+    of(output).save(checkpoint(3))
+    with pytest.raises(LeaseError):
+        Checkpoints(output, IDENTITY, 2, guard).save(checkpoint(4))
+    assert newest(of(output)) == (3, [])

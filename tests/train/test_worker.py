@@ -11,8 +11,10 @@ import pytest
 import ray
 from transformers import AutoModelForPreTraining
 
+from pipelines.errors import LeaseError
 from pipelines.pretrain_spec import TrainPool
 from pipelines.run.desk import open_desk
+from pipelines.store.lease import hold
 from pipelines.train.checkpoints import committed_steps
 from pipelines.train.ranks import Ranks
 from pipelines.train.worker import attend
@@ -77,3 +79,13 @@ def test_a_worker_says_what_it_did_not_find(desk: Any, prepared: Path, tiny_mode
     warnings = [event["message"] for event in ray.get(desk.take.remote()) if event["event"] == "warned"]
     assert len(warnings) == 1
     assert "next-sentence head" in warnings[0]
+
+
+def test_a_worker_whose_run_was_followed_by_another_writes_nothing(
+    desk: Any, prepared: Path, config: Path, tmp_path: Path
+) -> None:
+    given = assignment(prepared, tmp_path / "model", config, POOL)
+    with hold(given.output, "another", print), pytest.raises(LeaseError, match="run run7 no longer holds"):
+        attend(given, desk, Ranks())
+    assert committed_steps(given.output) == []
+    assert not (tmp_path / "model/config.json").exists()
