@@ -6,6 +6,7 @@ from typing import Literal
 
 from jobs.entry import RayCluster, main, show, start
 from pipelines.prepare_spec import PrepareSpec
+from pipelines.run.duplicates import find_duplicates
 from pipelines.run.length_picture import with_picture
 from pipelines.run.order import Order
 from pipelines.run.own_tokenizer import with_tokenizer
@@ -54,8 +55,9 @@ def prepare(
     with open_run(order, recipe := TokenizerRecipe.of(with_tokenizer(spec, order), storage)) as run:
         if run.plan.stretches:
             pools = start(run, ray, cpu)
+            find_duplicates(run, pools)
             texts = read(run.plan.stretches, run.reading, **pools.read)
-            instances = make_instances(texts, recipe, pools.make)
+            instances = make_instances(texts, recipe, pools.make, run.output)
             columns = run.ground.columns
             run.follow(write_instances(instances, run.output, columns, run.metadata, pools.write), pools.placement)
         return show(with_picture(run.output, run.finish()))

@@ -50,12 +50,15 @@ class PrepareSpec(CorpusSpec):
     weights: dict[str, float] = field(default_factory=dict)
     """Weight by glob on the shard's path under the corpus, such as {"wiki/*": 2, "books/*": 0.5}: how many times its
     documents are taken, each time with other draws. Of several globs that fit, the longest counts; of none, 1."""
+    duplicates: Literal["keep", "drop"] = "keep"
+    """What becomes of a document whose text is exactly that of an earlier one (shards by name, first those of earlier
+    runs): it is counted either way, and makes instances of its own, or none."""
     seed: int = 0
     """Decides all draws but the split, which is the same for every seed."""
 
     told: ClassVar = ("train_tokenizer", "vocab_size", "lowercase", "tokenizer_documents", "objective", "max_seqlen",
                       "sentences", "language", "short_probability", "whole_sentences", "held_out", "group", "weights",
-                      "seed")  # fmt: skip
+                      "duplicates", "seed")  # fmt: skip
     reserved: ClassVar = frozenset(("input_ids", "segment_b_start", "next_sentence_label", "num_tokens", "_row",
                                     "_text", "_group", "_held_out"))  # fmt: skip
 

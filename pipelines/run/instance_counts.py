@@ -12,9 +12,9 @@ from pipelines.stages.instance_stats import LENGTH, bin_width
 from pipelines.text.padding import padding_at_random, padding_sorted
 
 COUNTED = ("documents", "sentences", "sentence_tokens", "empty_documents", "one_sentence_documents",
-           "held_out_documents", "weighted_out_documents", "documents_without", "train", "held_out", "train_tokens",
-           "train_labelled", "held_out_labelled", "train_short", "train_without_other", "held_out_without_other",
-           "left_over_sentences")  # fmt: skip
+           "held_out_documents", "weighted_out_documents", "documents_without", "duplicates", "dropped_documents",
+           "train", "held_out", "train_tokens", "train_labelled", "held_out_labelled", "train_short",
+           "train_without_other", "held_out_without_other", "left_over_sentences")  # fmt: skip
 """What slices count under "instances."."""
 BATCH, POOL = 32, 256
 """Instances of a padded batch, and of those that are sorted by length together, for the estimate of padding."""
@@ -37,6 +37,10 @@ class InstanceCounts:
     """Documents that their shard's weight leaves out."""
     documents_without: int
     """Documents that were taken, and of which there is no instance."""
+    duplicates: int
+    """Documents whose text is that of an earlier one."""
+    dropped_documents: int
+    """Of these, the ones that were dropped: all, or none."""
     train: int
     held_out: int
     train_tokens: int

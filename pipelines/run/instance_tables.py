@@ -27,11 +27,12 @@ def instance_tables(counts: InstanceCounts, warnings: list[str]) -> list[Rendera
 
 def instance_pairs(counts: InstanceCounts) -> dict[str, str]:
     """Names and values."""
-    train_documents = counts.documents - counts.held_out_documents - counts.weighted_out_documents
+    left_out = counts.held_out_documents + counts.weighted_out_documents + counts.dropped_documents
     pairs = {
         "instances": f"{counts.train:,}",
-        "documents": f"{train_documents:,}",
+        "documents": f"{counts.documents - left_out:,}",
         "without instance": f"{counts.documents_without:,}",
+        "duplicates dropped" if counts.dropped_documents else "duplicates": f"{counts.duplicates:,}",
         "held out": f"{counts.held_out:,}",
         "documents held out": f"{counts.held_out_documents:,}",
         "sentences": f"{counts.sentences:,}",

@@ -13,7 +13,8 @@ FEW_INSTANCES = 2560
 
 def instance_warnings(counts: InstanceCounts, spec: PrepareSpec) -> list[str]:
     """One line each; none where all is as it should be."""
-    found = [*_of_documents(counts, spec), *_of_pairs(counts), *_of_the_split(counts, spec)]
+    found = [*_of_documents(counts, spec), *_of_copies(counts, spec)]
+    found += [*_of_pairs(counts), *_of_the_split(counts, spec)]
     if counts.train < FEW_INSTANCES:
         batches = counts.train / 256
         found.append(
@@ -47,6 +48,16 @@ def _of_documents(counts: InstanceCounts, spec: PrepareSpec) -> list[str]:
             "lower --spec.max_seqlen, or write --spec.objective mlm, which packs several documents"
         )
     return found
+
+
+def _of_copies(counts: InstanceCounts, spec: PrepareSpec) -> list[str]:
+    if spec.duplicates == "drop" or not counts.duplicates:
+        return []
+    leak = "held-out texts may be trained on as well, and seem better learned than they are"
+    return [
+        f"{counts.duplicates:,} of {counts.documents:,} documents have the text of an earlier one, and are kept: "
+        f"{leak if spec.held_out else 'training sees them as often'}; write --spec.duplicates drop, into another output"
+    ]
 
 
 def _of_pairs(counts: InstanceCounts) -> list[str]:

@@ -69,7 +69,7 @@ class Run:
         self.output = ground.output
         self.progress = progress
         self.tally = Tally()
-        self._lease = lease
+        self.lease = lease
         self._placement: Placement | None = None
         self._phases = phases
         self._began = time.time()
@@ -145,15 +145,15 @@ class Run:
             again=[part for part in self.ledger.current if again and self._live[part.key].num_dead_letters],
         )
 
-    def starting(self) -> None:
-        """Ray and the actors come up from here on, until the receipts are followed."""
-        self._phases.enter("start")
+    def starting(self, phase: str = "start") -> None:
+        """From here on Ray and the actors come up, or what is needed before them, until the receipts are followed."""
+        self._phases.enter(phase)
 
     def calibrate(self, make: Callable[[], Calibrated]) -> None:
         """Make the output's calibration, and put it there before anything is quantized by it."""
         self._phases.enter("calibrate")
         made = make()
-        self._lease.check()
+        self.lease.check()
         self.calibrated = settle(self.output, made)
 
     @property
@@ -211,8 +211,8 @@ class Run:
             slices=1,
             dead_letters=len(header.dead_letters),
         )
-        if self._lease.lost:
-            raise LeaseError(f"{self.output.uri} is no longer held by this run: {self._lease.lost}; nothing is lost")
+        if self.lease.lost:
+            raise LeaseError(f"{self.output.uri} is no longer held by this run: {self.lease.lost}; nothing is lost")
         self._judge()
 
     def _judge(self) -> None:
@@ -236,7 +236,7 @@ class Run:
         if changed:
             self._phases.enter("commit")
             settled = books.settle(self._manifest, ledger, leaving, self.id)
-            self._manifest = commit(self.output, settled, self._lease, self.metadata)
+            self._manifest = commit(self.output, settled, self.lease, self.metadata)
         self._sweep()
         self.progress.end()
         report = self._report()
@@ -253,8 +253,8 @@ class Run:
         ]
         litter = self.ledger.litter
         if litter or cured:
-            self._lease.check()
-            beside = (key for part in litter for key in keys_beside(part))
+            self.lease.check()
+            beside = {key for part in litter for key in keys_beside(part)}
             self.output.remove([*litter, *beside, *map(dead_letters_key, cured)])
 
     def _report(self) -> Report:

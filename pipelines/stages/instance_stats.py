@@ -18,11 +18,18 @@ def bin_width(max_seqlen: int) -> int:
     return -(-max_seqlen // MOST_BINS)
 
 
-def documents_stats(num_sentences: Numbers, num_tokens: int) -> dict[str, int]:
-    """Of documents with so many sentences each, and so many tokens in all."""
+def documents_stats(
+    num_sentences: Numbers, num_tokens: int, *, num_duplicates: int = 0, num_dropped: int = 0
+) -> dict[str, int]:
+    """Of documents with so many sentences each, and so many tokens in all, and of others that were dropped as copies.
+
+    ``num_duplicates`` are the copies, whether they were dropped or not.
+    """
     return {
         "instances.sentence_tokens": num_tokens,
-        "instances.documents": len(num_sentences),
+        "instances.documents": len(num_sentences) + num_dropped,
+        "instances.duplicates": num_duplicates,
+        "instances.dropped_documents": num_dropped,
         "instances.sentences": int(num_sentences.sum()),
         "instances.empty_documents": int((num_sentences == 0).sum()),
         "instances.one_sentence_documents": int((num_sentences == 1).sum()),

@@ -7,7 +7,7 @@ documents are paired, and packed, with each other only, so that none of their te
 from __future__ import annotations
 
 from collections import Counter
-from functools import partial
+from functools import lru_cache, partial
 
 import numpy as np
 import numpy.typing as npt
@@ -25,7 +25,10 @@ from pipelines.stages.instance_stats import documents_stats, split_stats, taken_
 from pipelines.stages.sentences import sentence_spans
 from pipelines.stages.slicewise import ROW, Outcome, slicewise, without
 from pipelines.stages.tokenizer_recipe import TokenizerRecipe
+from pipelines.store.copies import copies_key, read_array
+from pipelines.store.location import Location
 from pipelines.text.document_keys import Keys, document_keys, is_held_out, num_copies
+from pipelines.text.duplicates import NONE
 from pipelines.text.full_length import FullLength, full_length
 from pipelines.text.layout import LaidOut, lay_full, lay_pairs
 from pipelines.text.ranges import ends_of
@@ -35,20 +38,32 @@ TOKENS, LENGTHS = "_tokens", "_lengths"
 """A document's token ids end to end, and how many its sentences have, none of them 0."""
 IS_HELD_OUT = "_held_out"
 """Column that says of an instance whether it is held out. It does not reach the parts."""
+SHARDS_AT_HAND = 4
+"""Shards whose copies an actor keeps in mind: slices of few shards are on their way at once."""
 
 
-def make_instances(documents: Dataset, recipe: TokenizerRecipe, pool: ActorPool) -> Dataset:
-    """Documents become instances (``pipelines.instances.INSTANCES``) with IS_HELD_OUT: a document none, one or many."""
-    return on_slices(documents, InstanceMaker, pool, recipe=recipe, attempts=Attempts())
+def make_instances(documents: Dataset, recipe: TokenizerRecipe, pool: ActorPool, output: Location) -> Dataset:
+    """Documents become instances (``pipelines.instances.INSTANCES``) with IS_HELD_OUT: a document none, one or many.
+
+    ``output`` tells which documents are copies (``pipelines.store.copies``).
+    """
+    return on_slices(documents, InstanceMaker, pool, recipe=recipe, attempts=Attempts(), output=output)
 
 
 class InstanceMaker:
-    """Actor that makes instances of slices, or of any table that has the spec's columns."""
+    """Actor that makes instances of slices, or of any table that has the spec's columns.
 
-    def __init__(self, recipe: TokenizerRecipe, attempts: Attempts | None = None) -> None:
+    Copies are told in slices alone, where there is an output that says which rows they are.
+    """
+
+    def __init__(
+        self, recipe: TokenizerRecipe, attempts: Attempts | None = None, output: Location | None = None
+    ) -> None:
         self._spec = recipe.spec
         self._attempts = attempts
         self._tokenizer = SentenceTokenizer(recipe.folder())
+        self._output = output
+        self._read = lru_cache(maxsize=SHARDS_AT_HAND)(read_array)
 
     def __call__(self, batch: pa.Table) -> pa.Table:
         """A slice of documents becomes a slice of instances; a plain table likewise, of which ids are carried.
@@ -56,12 +71,22 @@ class InstanceMaker:
         What may kill a process is the work on single documents, so that it is done first, and guarded alone: instances
         are the same whether it was done at once or one by one.
         """
-        name = SliceHeader.from_arrow(batch[HEADER][0]).shard if is_folded(batch) else ""
-        sentences = slicewise(batch, "tokenize", self._tokenize, self._attempts)
-        return slicewise(sentences, "instances", partial(self._make, weight=self._spec.weight(name)))
+        header = SliceHeader.from_arrow(batch[HEADER][0]) if is_folded(batch) else None
+        weight = self._spec.weight(header.shard if header else "")
+        copies = self._copies(header.shard_id) if header and weight and not header.error else NONE
+        sentences = slicewise(batch, "tokenize", partial(self._tokenize, copies=copies), self._attempts)
+        return slicewise(sentences, "instances", partial(self._make, weight=weight))
 
-    def _tokenize(self, documents: pa.Table) -> Outcome:
-        """Documents to the tokens of their sentences."""
+    def _copies(self, shard_id: str) -> Numbers:
+        """The rows of a shard that are copies."""
+        return self._read(self._output, copies_key(shard_id)) if self._output else NONE
+
+    def _tokenize(self, documents: pa.Table, *, copies: Numbers) -> Outcome:
+        """Documents to the tokens of their sentences; without the copies, where they are to be dropped."""
+        is_copy = np.isin(documents[ROW].to_numpy(), copies)
+        num_dropped = int(is_copy.sum()) if self._spec.duplicates == "drop" else 0
+        if num_dropped:
+            documents = documents.filter(pa.array(~is_copy))
         documents = _with_texts(documents, self._spec)
         rows = documents[ROW].to_pylist()
         cut = [_sentences(value, self._spec) for value in values_of(documents[TEXT])]
@@ -75,7 +100,9 @@ class InstanceMaker:
         documents = without(documents, list(failures)).select(carried)
         documents = documents.append_column(TOKENS, ragged(tokens.values, tokens.offsets[bounds]))
         documents = documents.append_column(LENGTHS, ragged(lengths[lengths > 0].astype(np.int32), kept))
-        return Outcome(table=documents, failures=failures, stats=documents_stats(np.diff(kept), len(tokens.values)))
+        counts = {"num_duplicates": int(is_copy.sum()), "num_dropped": num_dropped}
+        stats = documents_stats(np.diff(kept), len(tokens.values), **counts)
+        return Outcome(table=documents, failures=failures, stats=stats)
 
     def _make(self, documents: pa.Table, *, weight: float) -> Outcome:
         """The tokens of sentences to instances: those to train on, and then those that are held out."""

@@ -19,6 +19,7 @@ import pyarrow.parquet as pq
 from pipelines.errors import StoreError
 from pipelines.instances import HELD_OUT
 from pipelines.schema import DEAD_LETTERS, EMBEDDING, SliceHeader
+from pipelines.store.copies import copies_key, digests_key
 from pipelines.store.failures import explain, is_outside
 from pipelines.store.location import Location
 
@@ -60,8 +61,9 @@ def held_out_key(part: str) -> str:
 
 
 def keys_beside(part: str) -> list[str]:
-    """Paths under the output of all that may lie beside the part of this path, and leaves with it."""
-    return [dead_letters_key(part), held_out_key(part)]
+    """Paths under the output of all that may lie beside the part of this path, or its shard, and leaves with them."""
+    shard_id = part.split("/")[1]
+    return [dead_letters_key(part), held_out_key(part), digests_key(shard_id), copies_key(shard_id)]
 
 
 def list_parts(output: Location) -> Iterator[PartEntry]:

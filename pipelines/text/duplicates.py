@@ -12,21 +12,20 @@ Rows = npt.NDArray[np.int64]
 NONE = np.zeros(0, np.int64)
 
 
-def find_copies(num_shards: int, digests_of: Callable[[int], Digests], num_passes: int = 1) -> list[Rows]:
+def find_copies(read: Callable[[], Iterable[Digests]], num_passes: int = 1) -> list[Rows]:
     """Of each shard the rows, in order, whose digest occurs in an earlier row of it or in a shard before it.
 
-    ``digests_of(i)`` gives shard i's digests, a row each, and is asked once a pass. A pass looks at the digests of one
-    stretch of the 64-bit numbers alone, so that it holds 1 / ``num_passes`` of them at once, 24 bytes each.
+    ``read`` gives the digests of one shard after another, a row each, and is called once a pass. A pass looks at those
+    of one remainder alone, so that it holds 1 / ``num_passes`` of them at once, 24 bytes each.
 
     Two texts have the same digest by chance once in 2**64 pairs: in 1 of 37 corpora of a billion documents.
     """
-    found: list[list[Rows]] = [[] for _ in range(num_shards)]
+    found: list[list[Rows]] = []
     for number in range(num_passes):
-        pieces = [_within(digests_of(shard), number, num_passes) for shard in range(num_shards)]
-        rows, digests = [rows for rows, _ in pieces], [digests for _, digests in pieces]
-        for shard, copies in enumerate(_later_ones(digests)):
-            found[shard].append(rows[shard][copies])
-    return [np.sort(np.concatenate([NONE, *parts])) for parts in found]
+        pieces = [_within(digests, number, num_passes) for digests in read()]
+        copies = _later_ones([digests for _, digests in pieces])
+        found.append([rows[later] for (rows, _), later in zip(pieces, copies, strict=True)])
+    return [np.sort(np.concatenate([NONE, *parts])) for parts in zip(*found, strict=True)]
 
 
 def _within(digests: Digests, number: int, num_passes: int) -> tuple[Rows, Digests]:

@@ -102,7 +102,7 @@ def test_no_document_is_on_both_sides(made: tuple[Path, int]) -> None:
 def test_the_run_file_tells_the_phase_and_the_pools(made: tuple[Path, int]) -> None:
     (path,) = (made[0] / "out/_manta/runs").iterdir()
     told = json.loads(path.read_text())
-    assert told["phase_seconds"].keys() == {"plan", "start", "prepare", "commit"}
+    assert told["phase_seconds"].keys() == {"plan", "start", "duplicates", "prepare", "commit"}
     assert told["placement"]["tokenize_actors"] == 2
     assert told["tokens_per_second"] > 0
     assert told["instances"]["train"] == told["rows"] > 50

@@ -26,6 +26,12 @@ def test_numbers_histogram_and_warnings_fit_eighty_columns() -> None:
     assert bars == [["4-4", "5", "█" * 40], ["5-5", "0"], ["8-8", "5", "█" * 40]]
 
 
+def test_dropped_duplicates_are_no_documents_to_train_on() -> None:
+    kept, dropped = (instance_pairs(counts(documents=100, duplicates=7, dropped_documents=number)) for number in (0, 7))
+    assert (kept["documents"], kept["duplicates"]) == ("99", "7")
+    assert (dropped["documents"], dropped["duplicates dropped"]) == ("92", "7")
+
+
 @pytest.mark.parametrize(("objective", "name"), [("mlm+nsp", "random"), ("mlm+sop", "swapped"), ("mlm", None)])
 def test_the_label_is_called_what_it_is(objective: str, name: str | None) -> None:
     pairs = instance_pairs(counts(objective=objective, train_labelled=5))

@@ -35,6 +35,10 @@ def test_all_is_well() -> None:
             {"left_over_sentences": 4100},
             "4,100 sentences are in no pair, as documents end with them",
         ),
+        (
+            {"duplicates": 1},
+            "1 of 1,000 documents have the text of an earlier one, and are kept: held-out texts may be",
+        ),
         ({"sentence_tokens": 400_000}, "sentences have 10 tokens on average, more than max_seqlen (8)"),
         ({"mean_length": 3.0}, "instances have 3 of 8 tokens on average, as documents are short: lower"),
         ({"train_without_other": 2000, "train_labelled": 2700}, "so that 30 % are random, not half; give --slicing"),
@@ -51,5 +55,7 @@ def test_a_warning_names_its_cause(changes: dict[str, object], words: str) -> No
 def test_what_does_not_matter_to_the_spec_is_not_said() -> None:
     assert warned({"objective": "mlm"}, one_sentence_documents=900) == []
     assert warned({"held_out": 0.0}, held_out=0) == []
+    assert warned({"duplicates": "drop"}, duplicates=900, dropped_documents=900) == []
+    assert "held-out" not in warned({"held_out": 0.0}, held_out=0, duplicates=1)[0]
     assert "try sentencex" in warned({"sentences": "lines"}, sentence_tokens=400_000)[0]
     assert "cut the lists finer" in warned({"sentences": "list"}, sentence_tokens=400_000)[0]

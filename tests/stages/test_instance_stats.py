@@ -8,9 +8,11 @@ from pipelines.text.segments import SegmentPairs
 
 
 def test_documents_by_their_sentences() -> None:
-    assert documents_stats(np.array([0, 1, 1, 5]), 30) == {
+    assert documents_stats(np.array([0, 1, 1, 5]), 30, num_duplicates=3, num_dropped=2) == {
         "instances.sentence_tokens": 30,
-        "instances.documents": 4,
+        "instances.documents": 6,
+        "instances.duplicates": 3,
+        "instances.dropped_documents": 2,
         "instances.sentences": 7,
         "instances.empty_documents": 1,
         "instances.one_sentence_documents": 2,

@@ -6,11 +6,12 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pytest
 from tokenizers import Tokenizer
 
-from pipelines.errors import SpecError
+from pipelines.errors import SpecError, StoreError
 from pipelines.instances import INSTANCES
 from pipelines.model.tokenizer_training import save_tokenizer, train_tokenizer
 from pipelines.prepare_spec import PrepareSpec
@@ -22,6 +23,8 @@ from pipelines.stages.instances import IS_HELD_OUT, InstanceMaker
 from pipelines.stages.read import Reading, Stretch, slices_of
 from pipelines.stages.slicewise import ROW
 from pipelines.stages.tokenizer_recipe import TokenizerRecipe
+from pipelines.store.copies import copies_key, put_array
+from pipelines.store.location import Location, locate
 from pipelines.store.shards import list_shards, read_footer
 from pipelines.text.document_keys import document_keys, is_held_out
 from tests import hostile
@@ -31,9 +34,9 @@ from tests.tiny import sentence
 NOBODY = 0.0
 
 
-def maker(folder: Path, **fields: Any) -> InstanceMaker:
+def maker(folder: Path, *, output: Location | None = None, **fields: Any) -> InstanceMaker:
     spec = PrepareSpec(tokenizer=str(folder), **{"max_seqlen": 32, "held_out": NOBODY, "sentences": "lines", **fields})
-    return InstanceMaker(TokenizerRecipe.of(spec), Attempts())
+    return InstanceMaker(TokenizerRecipe.of(spec), Attempts(), output)
 
 
 def text(first: int, num_sentences: int) -> str:
@@ -204,6 +207,28 @@ def test_weights_take_documents_several_times_or_not(tiny_model: Path) -> None:
     assert none[1].stats["instances.documents"] == 100
     pairs = [row for row in twice[0].to_pylist() if row["id"] == 0]
     assert len({tuple(row["input_ids"]) for row in pairs}) > len([r for r in whole[0].to_pylist() if r["id"] == 0])
+
+
+def test_copies_are_counted_and_dropped_on_request(tiny_model: Path, tmp_path: Path) -> None:
+    output, documents = locate(str(tmp_path)), corpus()
+    put_array(output, copies_key("00000000000000aa"), np.array([3, 101, 104, 900]))  # the slice has rows 100 to 119
+    told = ("documents", "duplicates", "dropped_documents", "weighted_out_documents")
+    found = {}
+    for duplicates in ("keep", "drop"):
+        make = maker(tiny_model, output=output, duplicates=duplicates)
+        table, header = unfold(make(as_slice(documents)))
+        found[duplicates] = table["input_ids"].to_pylist(), [header.stats[f"instances.{name}"] for name in told]
+    others = documents.filter(pa.array([number not in (1, 4) for number in range(20)]))
+    assert found["keep"][0] == maker(tiny_model)(documents)["input_ids"].to_pylist()
+    assert found["drop"][0] == maker(tiny_model)(others)["input_ids"].to_pylist() != found["keep"][0]
+    assert {name: counts for name, (_, counts) in found.items()} == {"keep": [20, 2, 0, 0], "drop": [20, 2, 2, 0]}
+
+
+def test_a_slice_of_which_nothing_is_known_is_not_taken(tiny_model: Path, tmp_path: Path) -> None:
+    with pytest.raises(StoreError, match=r"00aa\.npy, by which copies are told, is gone"):
+        maker(tiny_model, output=locate(str(tmp_path)))(as_slice(corpus()))
+    never = maker(tiny_model, output=locate(str(tmp_path)), weights={"a.parquet": 0})
+    assert unfold(never(as_slice(corpus())))[0].num_rows == 0
 
 
 def test_lists_of_sentences_are_taken_as_they_are(tiny_model: Path) -> None:

@@ -53,7 +53,9 @@ def test_keys() -> None:
 
 def test_what_lies_beside_a_part_bears_its_name() -> None:
     assert held_out_key(KEY) == f"held_out/{ID}/4096-6.parquet"
-    assert keys_beside(KEY) == [dead_letters_key(KEY), held_out_key(KEY)]
+    shard_id = KEY.split("/")[1]
+    arrays = [f"_manta/digests/{shard_id}.npy", f"_manta/copies/{shard_id}.npy"]
+    assert keys_beside(KEY) == [dead_letters_key(KEY), held_out_key(KEY), *arrays]
 
 
 def test_rows_held_out_are_put_before_the_part_and_counted_apart(output: Location) -> None:

@@ -10,7 +10,7 @@ from pipelines.text.duplicates import find_copies
 
 def copies(shards: list[list[int]], num_passes: int = 1) -> list[list[int]]:
     arrays = [np.array(shard, np.uint64) for shard in shards]
-    return [rows.tolist() for rows in find_copies(len(arrays), arrays.__getitem__, num_passes)]
+    return [rows.tolist() for rows in find_copies(lambda: iter(arrays), num_passes)]
 
 
 def test_the_first_of_equal_ones_is_no_copy() -> None:
