@@ -10,10 +10,12 @@ import pytest
 import torch
 
 from pipelines.errors import DivergenceError, FingerprintError, SpecError
-from pipelines.train.checkpoints import folder_of
+from pipelines.store.location import locate
+from pipelines.train.checkpoints import committed_steps, folder_of
 from pipelines.train.events import Checkpointed, Evaluated, Stepped, Warned
 from pipelines.train.ranks import Ranks
 from pipelines.train.schedule import Pace
+from tests.servers import S3Server
 from tests.train.small import Clock, SmallBatch, SmallModel, SmallSource, flat, small, small_recipe
 
 
@@ -125,6 +127,18 @@ def test_a_broken_checkpoint_is_said_and_the_one_before_gone_on_from(tmp_path: P
     (said,) = again.of(Warned)
     assert f"{folder_of(9)} is not used: optimizer.safetensors is not what was written" in said.message
     assert flat(again.model).tolist() == flat(undisturbed.model).tolist()
+
+
+def test_it_goes_on_from_s3(tmp_path: Path, s3: S3Server) -> None:
+    output = locate(f"s3://{s3.bucket()}/model")
+    undisturbed = small(tmp_path)
+    undisturbed.training.run()
+    small(output, stop_after=9).training.run()
+    again = small(output)
+    again.training.run()
+    assert again.begun == [9]
+    assert flat(again.model).tolist() == flat(undisturbed.model).tolist()
+    assert committed_steps(output) == [9, 12]
 
 
 def test_time_adds_up_over_runs(tmp_path: Path) -> None:
