@@ -200,6 +200,25 @@ def test_products_in_bfloat16_and_losses_in_float32(make_folder: Callable[..., P
     assert {slope.dtype for slope in gradients(model, found).values()} == {torch.float32}
 
 
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no GPU")
+@pytest.mark.parametrize(("family", "kind", "objective"), CASES)
+def test_packed_rows_on_a_gpu_have_the_losses_and_gradients_of_a_cpu(
+    make_folder: Callable[..., Path], family: str, kind: str, objective: Any
+) -> None:
+    module = load(make_folder(family, kind=kind, fields=FIELDS.get(family)))
+    batch = training_batch(objective, LENGTHS)
+    exact = PretrainingModel(module, objective)(batch)
+    slopes = torch.cat([slope.flatten() for slope in gradients(module, exact).values()])
+    model = PretrainingModel(module.cuda(), objective, packed=True)
+    assert model.path == ("padded" if family in PADDED_ALONE else "packed")
+    with torch.autocast("cuda", torch.bfloat16):
+        found = model(batch)
+    for name, loss in found.items():
+        torch.testing.assert_close(loss.sum.cpu(), exact[name].sum, rtol=0.03, atol=0)
+    close = torch.cat([slope.flatten() for slope in gradients(module, found).values()]).cpu()
+    assert torch.cosine_similarity(slopes, close, 0) > 0.97
+
+
 def test_activations_made_anew_give_the_same_gradients(make_folder: Callable[..., Path]) -> None:
     module = load(make_folder("Bert", kind="ForPreTraining", fields={"hidden_dropout_prob": 0.0,
                                                                      "attention_probs_dropout_prob": 0.0}))  # fmt: skip
