@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import duckdb
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
@@ -21,6 +22,7 @@ from pipelines.store.instances import InstanceOutput
 from pipelines.store.parts import read_dead_letters
 from tests import hostile
 from tests.prepared import prepare_in_turn
+from tests.servers import S3Server
 from tests.sources import ROOT
 from tests.tiny import listing, own_data_context, parts, sentence, write_shard
 
@@ -180,3 +182,16 @@ def test_what_was_held_out_leaves_with_its_shard(spec: PrepareSpec, tmp_path: Pa
     kept = {part.held_out for part in InstanceOutput.open(str(tmp_path / "out")).parts} - {""}
     assert {str(path.relative_to(tmp_path / "out")) for path in tmp_path.glob("out/held_out/*/*")} == kept
     assert len({key.split("/")[1] for key in kept}) == 1
+
+
+def test_into_a_bucket(s3: S3Server, spec: PrepareSpec, tmp_path: Path) -> None:
+    write_shard(tmp_path / "corpus/p/one.parquet", 40, text=documents(0, 40))
+    assert in_turn(spec, tmp_path) == 0
+    there = f"s3://{s3.bucket()}/out"
+    assert prepare_in_turn(spec, tmp_path / "corpus", there, slicing=TEN).exit_code == 0
+    here, found = (InstanceOutput.open(uri) for uri in (str(tmp_path / "out"), there))
+    assert [(part.key, part.held_out) for part in found.parts] == [(part.key, part.held_out) for part in here.parts]
+    for part in found.parts:
+        for key in filter(None, (part.key, part.held_out)):
+            tables = [pq.read_table(pa.BufferReader(one.location.read(key))) for one in (here, found)]
+            assert tables[0].equals(tables[1])
