@@ -14,7 +14,7 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn, Protocol
 
 import docstring_parser
 import jsonargparse
@@ -26,9 +26,7 @@ from pipelines.run.stop import Brake, unstoppable
 from pipelines.spec import Storage, refuse
 
 if TYPE_CHECKING:
-    from pipelines.run.report import Report
     from pipelines.run.start import Pools
-    from pipelines.run.training_report import TrainingReport
     from pipelines.run.trunk import Run
     from pipelines.spec import EncodePool, TokenizePool
 
@@ -281,7 +279,15 @@ def stop_ray() -> None:
         sys.modules["ray"].shutdown()
 
 
-def show(report: Report | TrainingReport) -> int:
+class Showable(Protocol):
+    """A report of whichever run. (jsonargparse imports what annotations here name: a training's would bring torch.)"""
+
+    @property
+    def exit_code(self) -> int: ...
+    def render(self) -> Any: ...
+
+
+def show(report: Showable) -> int:
     """Print the report on stdout; give back its exit code."""
     from rich.console import Console
 
