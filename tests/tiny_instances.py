@@ -32,7 +32,12 @@ def prepare(
     folder: Path, tokenizer: Path, *, parts: Sequence[int] = (40, 24), held_out: int = 12, **fields: Any
 ) -> Path:
     """An output of prepare with so many instances in each part, in row groups of 8, the last with some held out."""
-    output = locate(str(folder))
+    prepare_at(locate(str(folder)), tokenizer, parts=parts, held_out=held_out, **fields)
+    return folder
+
+
+def prepare_at(output: Location, tokenizer: Path, *, parts: Sequence[int], held_out: int, **fields: Any) -> None:
+    """The same wherever it is."""
     reference = identify(str(tokenizer), what="tokenizer")
     spec = PrepareSpec(tokenizer=str(tokenizer), max_seqlen=MAX_SEQLEN, **fields)
     claim(output, OutputSpec.of(spec, reference, Slicing(max_rows=4), {"id_name": "id", "types": {"id": "int64"}}))
@@ -43,7 +48,6 @@ def prepare(
         entry = publish(output, header, instances(count, seed=number), {}, held_out=beside, group_rows=8)
         rows.append((entry.shard_id, entry.key, 4 * number, 4, count, 0, entry.size, entry.version))
     _commit(output, pa.table([list(column) for column in zip(*rows, strict=True)], schema=PARTS))
-    return folder
 
 
 def instances(num: int, seed: int = 0) -> pa.Table:

@@ -38,11 +38,15 @@ class TrainingJob:
 
     def start(self, output: Path | str, workers: int | str, *flags: str) -> subprocess.Popen[str]:
         """The run, started, which goes on from a checkpoint where there is one."""
-        command = [sys.executable, "-m", "jobs.pretrain", "--output", str(output), "--train.workers", str(workers)]
         return subprocess.Popen(
-            [*command, "--resume", *self.flags, *FLAGS, *flags], cwd=ROOT, env=self.environment,
-            stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+            self.command(output, workers, *flags), cwd=ROOT, env=self.environment, stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
         )  # fmt: skip
+
+    def command(self, output: Path | str, workers: int | str, *flags: str) -> list[str]:
+        """The words of the command; later flags win."""
+        command = [sys.executable, "-m", "jobs.pretrain", "--output", str(output), "--train.workers", str(workers)]
+        return [*command, "--resume", *self.flags, *FLAGS, *flags]
 
     def on(self, environment: dict[str, str]) -> TrainingJob:
         """The same job on another cluster."""
@@ -62,12 +66,12 @@ def newest_step(output: Path) -> int:
     return max(firsts, default=-1)
 
 
-def seen(output: Path) -> dict[int, list[Seen]]:
+def seen(output: Path | str) -> dict[int, list[Seen]]:
     """What each step was made of, as far as it counts."""
     return read_trace(locate(str(output)))
 
 
-def check_each_once(output: Path) -> None:
+def check_each_once(output: Path | str) -> None:
     """Every step is there, each of as many instances as it should be, and every instance is seen once an epoch."""
     steps = seen(output)
     assert list(steps) == list(range(MAX_STEPS))
