@@ -1,5 +1,6 @@
 # make embed          set-up, the demo corpus, about a minute of embedding (ROWS=all for all of it, ROWS=500 for less)
 # make predict        set-up, a small masked language model, made once in SECONDS=300, about a minute of predicting (ROWS=)
+# make pretrain       set-up, whole speeches to instances, MiniLM trained on them for SECONDS=600 (or STEPS=), masks filled
 # make test           set-up, ruff, mypy, the whole test suite
 # make bench          Manta beside its peers on the same text (ROWS=, ROUNDS=); writes benchmarks/results/
 # make bench-predict  the same for masks and pseudo-perplexities, with the model of make predict (ROWS=, SCORED_ROWS=)
@@ -31,7 +32,7 @@ endef
 
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 
-.PHONY: help embed predict test bench bench-predict memory lock clean
+.PHONY: help embed predict pretrain test bench bench-predict memory lock clean
 
 help:
 	@sed -n 's/^# \(make .*\)/\1/p' Makefile
@@ -48,6 +49,18 @@ predict: $(READY)
 	@$(VENV) -m jobs.predict --config examples/predict-sotu.yaml $(if $(filter all,$(ROWS)),,--limit $(ROWS))
 	@$(VENV) -m examples.surprises
 	@$(VENV) -m jobs.predict --spec.model build/minilm-mlm --text "$(TEXT)"
+
+# A training that was interrupted goes on; one that came to its end has nothing to do. STEPS= is for a trial beside it.
+pretrain: BUDGET = $(if $(STEPS),--spec.time_budget "" --spec.max_steps $(STEPS),--spec.time_budget $(SECONDS)s)
+pretrain: MODEL = build/sotu-bert$(if $(STEPS),-$(STEPS)-steps)
+pretrain: SECONDS = 600
+pretrain: $(READY)
+	@$(VENV) -m examples.demo_corpus --output build/sotu-speeches --whole true
+	@$(VENV) -m jobs.prepare --config examples/prepare-sotu.yaml
+	@$(VENV) -m jobs.pretrain --config examples/pretrain-sotu.yaml $(BUDGET) --output $(MODEL) \
+	  $$(test ! -d $(MODEL)/_manta/checkpoints || echo --resume)
+	@$(VENV) -m jobs.predict --spec.model $(MODEL) --text "$(TEXT)"
+	@echo "Curves: $(MODEL)/curves.png"
 
 test: $(READY)
 	@$(VENV) -m ruff check --quiet .

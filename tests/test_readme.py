@@ -40,7 +40,12 @@ def blocks(language: str) -> list[str]:
 
 COMMANDS, PYTHON = blocks("bash"), blocks("python")
 (BY_CONFIG,) = (command for command in COMMANDS if "--config" in command and command.count("--") == 2)
-SHORTER = {"--limit 512": "--limit 40", "make predict": "make predict STEPS=2 ROWS=24"}
+SHORTER = {
+    "--limit 512": "--limit 40",
+    "make predict": "make predict STEPS=2 ROWS=24",
+    "--spec.max_steps 2000": "--spec.max_steps 2",
+    "make pretrain": "make pretrain STEPS=2",
+}
 MAKE = ("MAKEFLAGS", "MAKELEVEL", "MFLAGS")
 """What ``make test`` tells a make that its tests start: a reader's make is nobody's."""
 (SUBMITTED,) = (command for command in COMMANDS if "ray job submit" in command)
@@ -118,6 +123,12 @@ def test_command(command: str, desk: Desk) -> None:
         assert re.search(r"predict \S+: 24 documents", told)
         assert "Most surprising:" in told
         assert told.rstrip().splitlines()[-1].startswith('{"tokens": ["[CLS]", "the", "president"')
+    elif command.startswith("make pretrain"):
+        assert "2 steps" in told
+        assert '{"tokens": ["[CLS]", "the", "president"' in told
+    elif "jobs.pretrain" in command:
+        assert re.search(r"^prepare \S+: 40 documents", told, re.MULTILINE)
+        assert re.search(r"^pretrain \S+: 2 steps", told, re.MULTILINE)
     else:
         assert told.startswith(("embed", "predict", "[-0.", "[0.", '{"tokens"'))
 

@@ -62,7 +62,8 @@ def _evaluation(row: Row) -> str:
         return "No documents were held out."
     lines = [f"| | {' | '.join(MEASURES)} |", "|---|" + "---:|" * len(MEASURES)]
     for name in measured:
-        values = [row.get(f"{measure}_{name}") for measure in MEASURES]
+        asked = [measure for measure in MEASURES if measure != "perplexity" or name in PIPELINES]
+        values = [row.get(f"{measure}_{name}") if measure in asked else None for measure in MEASURES]
         shown = ["" if value is None else format(value, MEASURES[m]) for m, value in zip(MEASURES, values, strict=True)]
         lines.append(f"| {LOSSES[name]} | {' | '.join(shown)} |")
     return "\n".join(lines)

@@ -18,6 +18,8 @@ from rich.text import Text
 from pipelines.run.display import Display, Mode, compact, duration
 
 Row = Mapping[str, float]
+SENTENCES = ("nsp", "sop")
+"""Losses of two classes, whose perplexity tells nothing."""
 """A point of the curves: ``pipelines.train.events.Stepped.row``, and "mfu" where it is known."""
 
 
@@ -139,7 +141,8 @@ def describe_evaluation(row: Row) -> str:
     facts = []
     for loss in losses(row):
         name = loss.split()[0]
-        more = [f"{row[f'perplexity_{name}']:.1f} perplexity"] if f"perplexity_{name}" in row else []
+        is_told = f"perplexity_{name}" in row and name not in SENTENCES
+        more = [f"{row[f'perplexity_{name}']:.1f} perplexity"] if is_told else []
         more += [f"{100 * row[f'accuracy_{name}']:.1f} % right"] if f"accuracy_{name}" in row else []
         facts.append(f"{loss} ({', '.join(more)})" if more else loss)
     return f"held out at step {int(row['step']):,}: {', '.join(facts)}"

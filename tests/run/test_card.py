@@ -10,7 +10,14 @@ CARD = Card(
     made_of={"instances": "s3://bucket/instances", "instances to learn from": 12345, "tokenizer": "wordpiece, 8,000"},
     spec={"architecture": "bert-tiny", "seed": 0},
     numbers={"steps": 1000, "hours": 1.5},
-    evaluation={"step": 1000, "loss_mlm": 4.0625, "perplexity_mlm": 58.12, "accuracy_mlm": 0.3125, "loss_nsp": 0.25},
+    evaluation={
+        "step": 1000,
+        "loss_mlm": 4.0625,
+        "perplexity_mlm": 58.12,
+        "accuracy_mlm": 0.3125,
+        "loss_nsp": 0.25,
+        "perplexity_nsp": 1.28,
+    },
     fingerprint="abc123",
 )
 

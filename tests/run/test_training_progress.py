@@ -79,7 +79,7 @@ def test_the_display_fits_a_narrow_terminal(clock: Clock) -> None:
 
 def test_an_evaluation_is_a_line() -> None:
     told = {"step": 1200, "loss_mlm": 2.0, "perplexity_mlm": 7.389, "accuracy_mlm": 0.612, "loss_nsp": 0.3,
-            "accuracy_nsp": 0.9}  # fmt: skip
+            "perplexity_nsp": 1.3, "accuracy_nsp": 0.9}  # fmt: skip
     assert describe_evaluation(told) == (
         "held out at step 1,200: mlm 2.000 (7.4 perplexity, 61.2 % right), nsp 0.300 (90.0 % right)"
     )
