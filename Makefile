@@ -4,6 +4,7 @@
 # make test           set-up, ruff, mypy, the whole test suite
 # make bench          Manta beside its peers on the same text (ROWS=, ROUNDS=); writes benchmarks/results/
 # make bench-predict  the same for masks and pseudo-perplexities, with the model of make predict (ROWS=, SCORED_ROWS=)
+# make bench-pretrain the same for training, with the instances of make pretrain (STEPS=)
 # make memory         what each process takes while 12 MB and 300 MB of text are embedded; writes benchmarks/results/
 # make lock           requirements.lock anew from the ranges in pyproject.toml
 # make clean          away with build/ and caches; .venv stays
@@ -32,7 +33,7 @@ endef
 
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 
-.PHONY: help embed predict pretrain test bench bench-predict memory lock clean
+.PHONY: help embed predict pretrain test bench bench-predict bench-pretrain memory lock clean
 
 help:
 	@sed -n 's/^# \(make .*\)/\1/p' Makefile
@@ -77,6 +78,12 @@ bench-predict: ROWS ?= 256
 bench-predict: $(READY)
 	@$(MASKED_MODEL)
 	@$(VENV) -m benchmarks.predict --rows $(ROWS) --scored_rows $(SCORED_ROWS) --rounds $(ROUNDS)
+
+bench-pretrain: STEPS = 20
+bench-pretrain: $(READY)
+	@$(VENV) -m examples.demo_corpus --output build/sotu-speeches --whole true
+	@$(VENV) -m jobs.prepare --config examples/prepare-sotu.yaml
+	@$(VENV) -m benchmarks.pretrain --steps $(STEPS) --rounds $(ROUNDS)
 
 memory: $(READY)
 	@$(VENV) -m examples.demo_corpus --output build/sotu
