@@ -23,6 +23,8 @@ import pytest
 from jobs.embed import embed
 from jobs.entry import parser_of
 from jobs.predict import predict
+from jobs.prepare import prepare
+from jobs.pretrain import pretrain
 from tests.faults.nodes import Head
 from tests.servers import S3Server
 
@@ -166,7 +168,7 @@ def rows(output: Path | str, filesystem: Any = None) -> pa.Table:
 
 
 def test_every_flag_named_is_a_flag() -> None:
-    help_text = "".join(parser_of(job).format_help() for job in (embed, predict))
+    help_text = "".join(parser_of(job).format_help() for job in (embed, predict, prepare, pretrain))
     flags = set(re.findall(r"--([a-z_]+(?:\.[a-z_]+)*)", README)) - {"working"}
     assert {flag for flag in flags if f"--{flag}" not in help_text} == set()
 
