@@ -18,9 +18,9 @@ SMALL, LARGE = 60 * 4096, 64 * 2**20
 
 
 @contextmanager
-def small_disk(folder: Path) -> Iterator[bool]:
-    """A file system of its own with room for some parts; whether this user may mount one."""
-    mount = ["mount", "-t", "tmpfs", "-o", f"size={SMALL}", "tmpfs", str(folder)]
+def small_disk(folder: Path, size: int = SMALL) -> Iterator[bool]:
+    """A file system of its own with room for so many bytes, some parts; whether this user may mount one."""
+    mount = ["mount", "-t", "tmpfs", "-o", f"size={size}", "tmpfs", str(folder)]
     mounted = subprocess.run(mount, capture_output=True, check=False).returncode == 0
     try:
         yield mounted
