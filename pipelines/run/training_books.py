@@ -69,7 +69,10 @@ class TrainingBooks:
             self.restarts.append(Restart(rank=failure["rank"], reason=failure["reason"], step=from_step))
             count = f", {event['workers']} of them now" if event["workers"] != before else ""
             return f"the workers go on from step {from_step:,}{count}"
-        return f"{before} workers became {event['workers']}: they go on from step {from_step:,}"
+        moved = (
+            "the workers were moved" if event["workers"] == before else f"{before} workers became {event['workers']}"
+        )
+        return f"{moved}: they go on from step {from_step:,}"
 
     def _failed(self, event: Event) -> str:
         again = self._failure is not None

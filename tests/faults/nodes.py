@@ -30,8 +30,9 @@ FAKE_CLOUD = {
     "AUTOSCALER_UPDATE_INTERVAL_S": "1",
 }
 STORE = "--object-store-memory=200000000"
-CLUSTER = """
-import sys
+NOTICE_SECONDS = 20
+CLUSTER = f"""
+import subprocess, sys
 from ray.cluster_utils import Cluster
 
 cluster = Cluster()
@@ -39,9 +40,14 @@ cluster.add_node(num_cpus=0, include_dashboard=False)
 node = cluster.add_node(num_cpus=4)
 print(cluster.address, flush=True)
 for line in sys.stdin:
+    last = node
     if line.strip() == "replace":
         cluster.remove_node(node, allow_graceful=False)
     node = cluster.add_node(num_cpus=4)
+    if line.strip() == "preempt":
+        command = ["ray", "drain-node", "--address", cluster.address, "--node-id", last.node_id, "--reason"]
+        command += ["DRAIN_NODE_REASON_PREEMPTION", "--reason-message", "a test", "--deadline-remaining-seconds"]
+        subprocess.run([*command, "{NOTICE_SECONDS}"], check=True, stdout=sys.stderr)
     print("done", flush=True)
 """
 
@@ -74,6 +80,10 @@ class TwoNodes:
     def add_node(self) -> None:
         """Add another node with four CPUs."""
         self._tell("add")
+
+    def preempt_node(self) -> None:
+        """Add another node, and give the one before notice that it will be taken away."""
+        self._tell("preempt")
 
     def _tell(self, what: str) -> None:
         assert self.process.stdin is not None

@@ -47,6 +47,7 @@ def test_a_resize_is_no_failure() -> None:
     books = TrainingBooks()
     books.note(began(0, 1))
     assert books.note(began(70, 4)) == "1 workers became 4: they go on from step 70"
+    assert books.note(began(90, 4)) == "the workers were moved: they go on from step 90"
     assert books.restarts == []
 
 
