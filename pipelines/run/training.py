@@ -23,7 +23,7 @@ from pipelines.run.crew import Crew
 from pipelines.run.order import new_run_id
 from pipelines.run.phases import Phases
 from pipelines.run.stop import Brake
-from pipelines.run.training_books import TrainingBooks, warned
+from pipelines.run.training_books import DONE, TrainingBooks, warned
 from pipelines.run.training_card import CARD, card_of
 from pipelines.run.training_ground import TrainingGround, survey
 from pipelines.run.training_order import TrainingOrder
@@ -102,8 +102,14 @@ class TrainingRun:
         try:
             self._listen(muster)
         except KeyboardInterrupt:
-            self._stop(muster)
+            with suppress(KeyboardInterrupt):  # once more: it is not waited for
+                self._stop(muster)
             raise KeyboardInterrupt(AGAIN) from None
+        except BaseException:
+            muster.stop()  # on a Ray that stays the workers would go on
+            raise
+        if self.books.outcome != DONE:
+            raise StoreError("the workers ended before the training did: run again with --resume, and report it")
 
     def finish(self) -> TrainingReport:
         """Say that the training came to its end, end the display, and give the report."""
@@ -135,7 +141,7 @@ class TrainingRun:
         muster.raise_error()
 
     def _stop(self, muster: Any) -> None:
-        """Wait for the checkpoint that workers are asked for; KeyboardInterrupt where nobody wants to wait."""
+        """Ask the workers for a checkpoint, and wait for it; KeyboardInterrupt where nobody wants to wait."""
         muster.stop()
         if self.books.workers:
             self.progress.say("stopping after a checkpoint; once more, and it is not waited for")

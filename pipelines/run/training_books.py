@@ -7,7 +7,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 Event = Mapping[str, Any]
-NO_NUMBERS = ("event",)
+DONE = "done"
+"""Outcome of workers that came to the training's end."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
 from pipelines.errors import SpecError
@@ -82,12 +81,10 @@ class TrainingGround:
         )
 
 
-def survey(
-    order: TrainingOrder, spec: PretrainSpec, pool: TrainPool, on_footers: Callable[[int], None] = lambda done: None
-) -> TrainingGround:
+def survey(order: TrainingOrder, spec: PretrainSpec, pool: TrainPool) -> TrainingGround:
     """Read what instances say of themselves, find what the training begins with, and look at the output.
 
-    Raises SpecError where the request can't be done; ``on_footers`` hears how many parts have been looked at.
+    Raises SpecError where the request can't be done.
     """
     _, most = pool.worker_range
     if spec.global_batch < most:
@@ -112,7 +109,7 @@ def survey(
         pool=pool,
         begun=begun,
         instances=instances,
-        train=list_row_groups(instances.location, keys, on_progress=on_footers),
+        train=list_row_groups(instances.location, keys),
         held_out=list_row_groups(instances.location, beside),
         output=output,
         agreed=agreed,

@@ -162,7 +162,7 @@ def test_a_second_signal_is_not_waited_for(instances: Path, tmp_path: Path, monk
     def never() -> None:
         raise AssertionError("it is waited for")
 
-    with Brake(), opened(instances, tmp_path) as training, pytest.raises(KeyboardInterrupt):
+    with Brake(), opened(instances, tmp_path) as training, pytest.raises(KeyboardInterrupt, match="with --resume"):
         follow(training, Muster([[BEGAN], signalled, signalled, never]), monkeypatch)
     assert not (tmp_path / "model/_manta/runs").exists()
 
@@ -177,10 +177,21 @@ def test_workers_that_failed_for_good_end_the_run(
     assert "worker 0 failed: its process died; all are started again" in capsys.readouterr().err
 
 
+def test_workers_that_end_before_the_training_does_finish_nothing(
+    instances: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    muster = Muster([[BEGAN, STEPPED]])
+    with opened(instances, tmp_path) as training, pytest.raises(StoreError, match="ended before the training did"):
+        follow(training, muster, monkeypatch)
+    assert not (tmp_path / "model/_manta/finished.json").exists()
+
+
 def test_one_run_at_a_time_has_an_output(instances: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with opened(instances, tmp_path) as training:
         with pytest.raises(LeaseError, match="is held by"), opened(instances, tmp_path):
             pass
         monkeypatch.setattr(type(training._lease), "lost", "it was taken over")
+        muster = Muster([[BEGAN], [STEPPED]])
         with pytest.raises(LeaseError, match="is no longer held by this run: it was taken over"):
-            follow(training, Muster([[BEGAN], [STEPPED]]), monkeypatch)
+            follow(training, muster, monkeypatch)
+        assert muster.asked  # to stop
