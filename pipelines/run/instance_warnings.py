@@ -7,6 +7,8 @@ from pipelines.run.instance_counts import InstanceCounts
 
 MANY = 0.05
 """Share from which on something is worth a word."""
+FEW_OF_A_TOKEN = 100
+"""Times below which a token of the vocabulary is seen too seldom, on average."""
 FEW_INSTANCES = 2560
 """Instances below which a training goes round many times: ten batches of 256."""
 
@@ -14,7 +16,7 @@ FEW_INSTANCES = 2560
 def instance_warnings(counts: InstanceCounts, spec: PrepareSpec) -> list[str]:
     """One line each; none where all is as it should be."""
     found = [*_of_documents(counts, spec), *_of_copies(counts, spec)]
-    found += [*_of_pairs(counts), *_of_the_split(counts, spec)]
+    found += [*_of_pairs(counts), *_of_the_split(counts, spec), *_of_the_vocabulary(counts, spec)]
     if counts.train < FEW_INSTANCES:
         batches = counts.train / 256
         found.append(
@@ -48,6 +50,17 @@ def _of_documents(counts: InstanceCounts, spec: PrepareSpec) -> list[str]:
             "lower --spec.max_seqlen, or write --spec.objective mlm, which packs several documents"
         )
     return found
+
+
+def _of_the_vocabulary(counts: InstanceCounts, spec: PrepareSpec) -> list[str]:
+    """Of one that was chosen: that of a model is what it is."""
+    if not spec.train_tokenizer or counts.train_tokens >= FEW_OF_A_TOKEN * spec.vocab_size:
+        return []
+    each = counts.train_tokens / spec.vocab_size
+    return [
+        f"{counts.train_tokens:,} tokens are {each:.0f} for each of a vocabulary of {spec.vocab_size:,}, so that most "
+        "of it is seen too seldom to be learnt: lower --spec.vocab_size, or take more documents"
+    ]
 
 
 def _of_copies(counts: InstanceCounts, spec: PrepareSpec) -> list[str]:

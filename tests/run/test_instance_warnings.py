@@ -52,6 +52,14 @@ def test_a_warning_names_its_cause(changes: dict[str, object], words: str) -> No
     assert words in line
 
 
+def test_a_vocabulary_may_be_too_large_for_its_corpus() -> None:
+    trained = {"tokenizer": "", "train_tokenizer": "bpe", "vocab_size": 1000}
+    assert warned(trained, train_tokens=100_000) == []
+    (line,) = warned(trained, train_tokens=67_500)
+    assert line.startswith("67,500 tokens are 68 for each of a vocabulary of 1,000")
+    assert warned(train_tokens=67_500) == []  # the vocabulary was not chosen
+
+
 def test_what_does_not_matter_to_the_spec_is_not_said() -> None:
     assert warned({"objective": "mlm"}, one_sentence_documents=900) == []
     assert warned({"held_out": 0.0}, held_out=0) == []
