@@ -115,7 +115,7 @@ def beside(output: Location) -> str:
     scheme, _, path = output.uri.rstrip("/").rpartition("://")
     parent = posixpath.dirname(path) or path  # a bucket has no parent: a folder in it then
     place = f"{scheme}://{parent}" if scheme else parent
-    return f"re-embed beside it with --output {place.rstrip('/')}/{FINGERPRINT}/"
+    return f"write beside it with --output {place.rstrip('/')}/{FINGERPRINT}/"
 
 
 def _refuse_parts(output: Location) -> None:

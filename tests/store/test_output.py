@@ -72,7 +72,7 @@ def test_another_spec_is_refused_with_what_differs_and_nothing_is_touched(tmp_pa
         claim(output, ours)
     assert str(refusal.value) == (
         f"{output} holds results of another spec ({first.fingerprint}, ours is {ours.fingerprint}): "
-        "max_seqlen: 128 -> 256; pooling: 'mean' -> 'cls'; nothing was touched: re-embed beside it with "
+        "max_seqlen: 128 -> 256; pooling: 'mean' -> 'cls'; nothing was touched: write beside it with "
         f"--output {tmp_path}/{{fingerprint}}/, or go back to that spec"
     )
     assert files(output) == before
@@ -161,4 +161,4 @@ def test_the_fingerprint_is_filled_in() -> None:
     ],
 )
 def test_the_advice_names_a_neighbour(uri: str, advice: str) -> None:
-    assert beside(locate(uri)) == f"re-embed beside it with --output {advice}"
+    assert beside(locate(uri)) == f"write beside it with --output {advice}"
