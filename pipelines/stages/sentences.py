@@ -16,9 +16,32 @@ from pipelines.model.tokens import SentencePairs
 Span = tuple[int, int]
 
 
+WINDOW = 16_384
+"""Code points that sentencex is given at once: of Chinese it takes time by the square of their number."""
+
+
 def sentence_spans(text: str, language: str) -> list[Span]:
-    """Start and end of each sentence in code points, space around it left out, by sentencex's rules for a language."""
-    found = sentencex.get_sentence_boundaries(language, SURROGATES.sub("\ufffd", text))
+    """Start and end of each sentence in code points, space around it left out, by sentencex's rules for a language.
+
+    A long text is gone through in windows: the last sentence of each, which may go on, is the next one's first. Only
+    what is within quotation marks or brackets over the end of a window may be cut otherwise than in one go.
+    """
+    text = SURROGATES.sub("\ufffd", text)
+    found: list[Span] = []
+    begin, size = 0, WINDOW
+    while begin < len(text):
+        spans = _spans(text[begin : begin + size], language)
+        goes_on = begin + size < len(text)
+        if goes_on and len(spans) < 2:
+            size *= 2  # a sentence of its own length
+            continue
+        found += [(begin + start, begin + stop) for start, stop in (spans[:-1] if goes_on else spans)]
+        begin, size = (begin + spans[-1][0], WINDOW) if goes_on else (len(text), WINDOW)
+    return found
+
+
+def _spans(text: str, language: str) -> list[Span]:
+    found = sentencex.get_sentence_boundaries(language, text)
     spans = [(one["start_index"], one["end_index"], one["text"]) for one in found]
     return [
         (start + len(part) - len(part.lstrip()), stop - len(part) + len(part.rstrip()))

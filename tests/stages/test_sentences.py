@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
+import pytest
 
 from pipelines.model.folder import read_folder, resolve
 from pipelines.model.tokenizer import DocumentTokenizer
@@ -17,6 +18,16 @@ TEXTS = ["The king spoke.  War came! Then peace?", "No end", "", "A ship. A mill
 
 def sentences(text: str, language: str = "en") -> list[str]:
     return [text[start:stop] for start, stop in sentence_spans(text, language)]
+
+
+def test_a_long_text_is_cut_as_in_one_go(monkeypatch: pytest.MonkeyPatch) -> None:
+    prose = "The king spoke at 3.30 p.m. War came!\n\nThen peace? " * 40 + "no end " * 90 + "It ended.  \n"
+    chinese = "東京の天気。大阪。" * 50
+    whole = [sentence_spans(text, "en") for text in (prose, chinese)]
+    assert [len(spans) for spans in whole] == [121, 100]
+    for window in (20, 64, 500):
+        monkeypatch.setattr("pipelines.stages.sentences.WINDOW", window)
+        assert [sentence_spans(text, "en") for text in (prose, chinese)] == whole
 
 
 def test_sentences_by_hand() -> None:
