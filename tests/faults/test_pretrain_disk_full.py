@@ -18,6 +18,9 @@ from tests.tiny_instances import prepare, write_config
 ONE_CHECKPOINT = 700_000
 """Bytes that one checkpoint of some 400 kB fits into, with what lies beside it, and no second one."""
 
+STEPS = 40
+SHORT = ("--spec.max_steps", str(STEPS))
+
 
 @pytest.mark.timeout(600)
 def test_a_full_disk_at_a_checkpoint_loses_none_before_it(head: Head, tiny_model: Path, tmp_path: Path) -> None:
@@ -30,7 +33,7 @@ def test_a_full_disk_at_a_checkpoint_loses_none_before_it(head: Head, tiny_model
     with small_disk(folder, ONE_CHECKPOINT) as mounted:
         if not mounted:
             pytest.skip("this user may not mount a small disk")
-        stopped = ended(training.start(output, 1))
+        stopped = ended(training.start(output, 1, *SHORT))
         assert stopped.code == 1, stopped.err
         assert f"no checkpoint of step {2 * EVERY} yet: " in stopped.err
         last_line = stopped.err.splitlines()[-1]
@@ -39,7 +42,7 @@ def test_a_full_disk_at_a_checkpoint_loses_none_before_it(head: Head, tiny_model
         assert "Traceback" not in stopped.err
         assert committed_steps(locate(str(output))) == [EVERY]
         subprocess.run(["mount", "-o", f"remount,size={LARGE}", str(folder)], check=True)
-        last = ended(training.start(output, 1))
+        last = ended(training.start(output, 1, *SHORT))
         assert last.code == 0, last.err
         assert f"going on from step {EVERY}" in last.err
-        check_each_once(output)
+        check_each_once(output, STEPS)

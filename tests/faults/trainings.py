@@ -71,14 +71,14 @@ def seen(output: Path | str) -> dict[int, list[Seen]]:
     return read_trace(locate(str(output)))
 
 
-def check_each_once(output: Path | str) -> None:
+def check_each_once(output: Path | str, max_steps: int = MAX_STEPS) -> None:
     """Every step is there, each of as many instances as it should be, and every instance is seen once an epoch."""
     steps = seen(output)
-    assert list(steps) == list(range(MAX_STEPS))
+    assert list(steps) == list(range(max_steps))
     assert {len(instances) for instances in steps.values()} == {GLOBAL_BATCH}
     count = Counter(instance for instances in steps.values() for instance in instances)
     assert set(count.values()) == {1}
-    epochs = MAX_STEPS * GLOBAL_BATCH // NUM_INSTANCES
+    epochs = max_steps * GLOBAL_BATCH // NUM_INSTANCES
     assert Counter(epoch for epoch, _, _ in count) == dict.fromkeys(range(epochs), NUM_INSTANCES)
 
 
