@@ -56,7 +56,7 @@ pretrain: BUDGET = $(if $(STEPS),--spec.time_budget "" --spec.max_steps $(STEPS)
 pretrain: MODEL = build/sotu-bert$(if $(STEPS),-$(STEPS)-steps)
 pretrain: SECONDS = 600
 pretrain: $(READY)
-	@$(VENV) -m examples.demo_corpus --output build/sotu-speeches --whole true
+	@$(VENV) -m examples.demo_corpus --output build/sotu-speeches --whole true --num_shards 2
 	@$(VENV) -m jobs.prepare --config examples/prepare-sotu.yaml
 	@$(VENV) -m jobs.pretrain --config examples/pretrain-sotu.yaml $(BUDGET) --output $(MODEL) \
 	  $$(test ! -d $(MODEL)/_manta/checkpoints || echo --resume)
@@ -81,7 +81,7 @@ bench-predict: $(READY)
 
 bench-pretrain: STEPS = 20
 bench-pretrain: $(READY)
-	@$(VENV) -m examples.demo_corpus --output build/sotu-speeches --whole true
+	@$(VENV) -m examples.demo_corpus --output build/sotu-speeches --whole true --num_shards 2
 	@$(VENV) -m jobs.prepare --config examples/prepare-sotu.yaml
 	@$(VENV) -m benchmarks.pretrain --steps $(STEPS) --rounds $(ROUNDS)
 
