@@ -7,6 +7,7 @@ import os
 import resource
 import signal
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -77,19 +78,22 @@ def test_another_format_is_said(output: Location, monkeypatch: pytest.MonkeyPatc
         read(output, "c")
 
 
-@pytest.fixture
+@contextmanager
 def no_large_file() -> Iterator[None]:
-    """No file may be longer than 100 bytes: what a full disk is to a writer."""
+    """No file may be longer than 100 bytes, the log of the tests neither: what a full disk is to a writer."""
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
     handler = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
     resource.setrlimit(resource.RLIMIT_FSIZE, (100, before[1]))
-    yield
-    resource.setrlimit(resource.RLIMIT_FSIZE, before)
-    signal.signal(signal.SIGXFSZ, handler)
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+        signal.signal(signal.SIGXFSZ, handler)
 
 
-def test_a_file_that_cannot_be_written_is_one_line(output: Location, no_large_file: None) -> None:
-    with pytest.raises(StoreError, match=r"c/model\.safetensors: the file would be larger than allowed here"):
+def test_a_file_that_cannot_be_written_is_one_line(output: Location) -> None:
+    message = r"c/model\.safetensors: the file would be larger than allowed here"
+    with no_large_file(), pytest.raises(StoreError, match=message):
         write(output, "c", CHECKPOINT, {})
     assert [entry.key for entry in output.list()] == []
     assert os.listdir(output.path) == ["_manta"]
