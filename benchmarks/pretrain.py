@@ -19,11 +19,10 @@ import jsonargparse
 from benchmarks.contest import in_turn, publish, when_and_where
 from benchmarks.machine import table
 
-CONTESTANTS = ["plain", "fixed", "bfloat16", "manta-float32", "manta"]
+CONTESTANTS = ["plain", "bfloat16", "manta-float32", "manta"]
 BASELINE = "plain"
 NAMES = {
     "plain": "transformers",
-    "fixed": "transformers, padded to the longest of all",
     "bfloat16": "transformers, bfloat16",
     "manta-float32": "Manta, float32",
     "manta": "Manta",

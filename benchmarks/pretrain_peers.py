@@ -39,14 +39,9 @@ class Contestant(Protocol):
 
 
 class Plain:
-    """``BertForPreTraining``, batches padded to their longest by the collator of transformers, AdamW of torch.
+    """``BertForPreTraining``, batches padded to their longest by the collator of transformers, AdamW of torch."""
 
-    With ``fixed`` they are padded to the longest of all, as in most recipes of BERT.
-    """
-
-    def __init__(
-        self, instances: Path, model: Path, batch: int, *, dtype: str = "float32", fixed: bool = False
-    ) -> None:
+    def __init__(self, instances: Path, model: Path, batch: int, *, dtype: str = "float32") -> None:
         import torch
         from transformers import AutoTokenizer, BertForPreTraining, DataCollatorForLanguageModeling
 
@@ -54,8 +49,7 @@ class Plain:
         torch.manual_seed(0)
         self.table, self.batch, self.taken = read(instances), batch, 0
         tokenizer: Any = AutoTokenizer.from_pretrained(model)
-        most = {"pad_to_multiple_of": max(self.table["num_tokens"].to_pylist())} if fixed else {}
-        self.collate: Any = DataCollatorForLanguageModeling(tokenizer, mlm_probability=0.15, **most)
+        self.collate: Any = DataCollatorForLanguageModeling(tokenizer, mlm_probability=0.15)
         self.model: Any = BertForPreTraining.from_pretrained(model).train()
         self.optimizer = torch.optim.AdamW(self.model.parameters(), lr=LEARNING_RATE, weight_decay=0.01)
         self.autocast = partial(torch.autocast, "cpu", getattr(torch, dtype), enabled=dtype != "float32")
@@ -151,7 +145,6 @@ def feature(row: dict[str, Any]) -> dict[str, Any]:
 
 CONTESTANTS: dict[str, Callable[[Path, Path, int], Contestant]] = {
     "plain": Plain,
-    "fixed": partial(Plain, fixed=True),
     "bfloat16": partial(Plain, dtype="bfloat16"),
     "manta-float32": partial(Ours, precision="float32"),
     "manta": partial(Ours, precision="auto"),
