@@ -138,7 +138,8 @@ def main(
     about = begin_with(fetch(identify(model)), first)
     played = list(in_turn(CONTESTANTS, rounds, lambda name: run(name, instances, first, folder, batch, steps), NAMES))
     page = PAGE.format(
-        command=f"make bench-pretrain STEPS={steps} ROUNDS={rounds}", measured=when_and_where(), model=model,
+        command=f"python -m benchmarks.pretrain --batch {batch} --steps {steps} --rounds {rounds}",
+        measured=when_and_where(), model=model,
         about=about, batch=batch, steps=steps, warm_up=3, rounds=rounds, results=compare(played),
         by_round=by_round(played),
     )  # fmt: skip

@@ -10,6 +10,7 @@ from typing import Any
 Row = Mapping[str, float]
 NAMES = {"mlm": "masked tokens", "nsp": "next sentence", "sop": "sentence order", "clm": "next token", "span": "spans"}
 WIDE, DOTS_AN_INCH = 10.0, 130
+LEGEND: dict[str, Any] = {"edgecolor": "none", "framealpha": 0.85}
 SMOOTH = 50
 """A curve is shown as the mean of one part in so many of it, before the thin line of its own points."""
 
@@ -104,7 +105,7 @@ def _draw_pace(axes: Any, rows: Sequence[Row]) -> None:
         other.set_ylabel("tokens/s")
         other.set_ylim(bottom=0)
         lines = [*axes.get_lines(), *other.get_lines()]
-        axes.legend(lines, [str(line.get_label()) for line in lines], frameon=False, loc="center right")
+        axes.legend(lines, [str(line.get_label()) for line in lines], loc="center right", **LEGEND)
 
 
 def _finish(axes: Any, label: str) -> None:
@@ -112,4 +113,4 @@ def _finish(axes: Any, label: str) -> None:
     axes.grid(alpha=0.25)
     axes.spines[["top", "right"]].set_visible(False)
     if axes.get_legend_handles_labels()[0]:
-        axes.legend(frameon=False)
+        axes.legend(**LEGEND)
