@@ -7,11 +7,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from pipelines.run.curves import NAMES
+
 Row = Mapping[str, float]
 PIPELINES = {"mlm": "fill-mask", "clm": "text-generation", "span": "text2text-generation"}
 """Pipeline of transformers that a loss trains for."""
 MEASURES = {"loss": ".3f", "perplexity": ".2f", "accuracy": ".1%"}
-LOSSES = {"mlm": "masked tokens", "nsp": "next sentence", "sop": "sentence order", "clm": "next token", "span": "spans"}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,7 +58,7 @@ def _front_matter(card: Card) -> str:
 
 def _evaluation(row: Row) -> str:
     """A line a loss, a column a measure; what was not measured stays empty."""
-    measured = [name for name in LOSSES if f"loss_{name}" in row]
+    measured = [name for name in NAMES if f"loss_{name}" in row]
     if not measured:
         return "No documents were held out."
     lines = [f"| | {' | '.join(MEASURES)} |", "|---|" + "---:|" * len(MEASURES)]
@@ -65,7 +66,7 @@ def _evaluation(row: Row) -> str:
         asked = [measure for measure in MEASURES if measure != "perplexity" or name in PIPELINES]
         values = [row.get(f"{measure}_{name}") if measure in asked else None for measure in MEASURES]
         shown = ["" if value is None else format(value, MEASURES[m]) for m, value in zip(MEASURES, values, strict=True)]
-        lines.append(f"| {LOSSES[name]} | {' | '.join(shown)} |")
+        lines.append(f"| {NAMES[name]} | {' | '.join(shown)} |")
     return "\n".join(lines)
 
 

@@ -6,7 +6,7 @@ Each fault is told once. A row is a mapping of numbers by name: step, loss_mlm, 
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from statistics import fmean
 
 Row = Mapping[str, float]
@@ -118,10 +118,3 @@ class HealthWatch:
 CHECKS: tuple[Callable[[HealthWatch], str], ...] = (
     HealthWatch.plateau, HealthWatch.chance, HealthWatch.data_wait, HealthWatch.rising,
 )  # fmt: skip
-
-
-def watch(rows: Iterator[Row], unigram_entropy: float = 0.0) -> Iterator[str]:
-    """Everything that is wrong with a training that is over."""
-    found = HealthWatch(unigram_entropy)
-    for row in rows:
-        yield from found.look(row)

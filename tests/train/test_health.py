@@ -1,10 +1,11 @@
 from __future__ import annotations
 
+from collections.abc import Iterator
 from itertools import count
 
 import pytest
 
-from pipelines.train.health import WINDOW, HealthWatch, Row, watch
+from pipelines.train.health import WINDOW, HealthWatch, Row
 
 
 def rows(*, num: int = 3 * WINDOW, **values: object) -> list[Row]:
@@ -12,6 +13,12 @@ def rows(*, num: int = 3 * WINDOW, **values: object) -> list[Row]:
     shares = [n / (num - 1) for n in range(num)]
     made = {name: [value(s) if callable(value) else value for s in shares] for name, value in values.items()}
     return [{"step": 10 * step, **{name: made[name][n] for name in made}} for n, step in zip(range(num), count(1))]
+
+
+def watch(seen: Iterator[Row], unigram_entropy: float = 0.0) -> list[str]:
+    """Everything that is wrong with a training that is over."""
+    found = HealthWatch(unigram_entropy)
+    return [text for row in seen for text in found.look(row)]
 
 
 def falling(share: float) -> float:
