@@ -22,7 +22,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.dataset as ds
 
-from pipelines.pretrain_spec import PretrainSpec, TrainPool
+from pipelines.learning_spec import TrainPool
+from pipelines.pretrain_spec import PretrainSpec
 from pipelines.train.checkpoint import State
 from pipelines.train.keeper import Keeper
 from pipelines.train.recipe import Cadence, Recipe

@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Literal
 
 from jobs.entry import RayCluster, main, show, start_ray
-from pipelines.pretrain_spec import PretrainSpec, TrainPool
+from pipelines.learning_spec import TrainPool
+from pipelines.pretrain_spec import PretrainSpec
 from pipelines.run.training import open_training
 from pipelines.run.training_order import TrainingOrder
 from pipelines.spec import Storage

@@ -22,10 +22,13 @@ LIBRARIES = {
     "spec": set(),
     "predict_spec": set(),
     "fingerprint": set(),
+    "learning_spec": set(),
     "pretrain_spec": set(),
     "prepare_spec": set(),
+    "finetune_spec": set(),
     "schema": {"numpy", "pyarrow"},
     "instances": {"pyarrow"},
+    "examples": {"pyarrow"},
     "text": {"numpy"},
     "model": {"numpy", "torch", "transformers", "tokenizers", "safetensors"},
     "store": {
@@ -41,17 +44,20 @@ LIBRARIES = {
         "filelock",
     },
 }
-SPECS = {"errors", "spec", "predict_spec", "prepare_spec", "pretrain_spec"}
-CONTRACTS = {"fingerprint", "schema", "instances"}
+SPECS = {"errors", "spec", "predict_spec", "prepare_spec", "learning_spec", "pretrain_spec", "finetune_spec"}
+CONTRACTS = {"fingerprint", "schema", "instances", "examples"}
 ROOMS = {
     "errors": set(),
     "spec": {"errors"},
     "predict_spec": {"spec"},
     "fingerprint": set(),
-    "pretrain_spec": {"errors", "spec"},
+    "learning_spec": {"errors", "spec"},
+    "pretrain_spec": {"learning_spec", "spec"},
+    "finetune_spec": {"learning_spec", "spec"},
     "prepare_spec": {"errors", "spec"},
     "schema": {"errors"},
     "instances": set(),
+    "examples": {"instances"},
     "text": {"errors"},
     "model": {*SPECS, "text"},
     "store": {"errors", "spec", *CONTRACTS},

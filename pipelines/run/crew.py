@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from pipelines.errors import SpecError
-from pipelines.pretrain_spec import TrainPool
+from pipelines.learning_spec import TrainPool
 from pipelines.run.cluster import ClusterResources, Node
 from pipelines.run.slots import Size, slots
 

@@ -16,7 +16,8 @@ from contextlib import contextmanager, suppress
 from typing import Any
 
 from pipelines.errors import Interrupted, LeaseError, StoreError
-from pipelines.pretrain_spec import PretrainSpec, TrainPool
+from pipelines.learning_spec import TrainPool
+from pipelines.pretrain_spec import PretrainSpec
 from pipelines.run.chips import peak_flops
 from pipelines.run.chronicle import Chronicle
 from pipelines.run.crew import Crew

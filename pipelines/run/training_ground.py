@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from pipelines.errors import SpecError
-from pipelines.pretrain_spec import PretrainSpec, TrainPool
+from pipelines.learning_spec import TrainPool
+from pipelines.pretrain_spec import PretrainSpec
 from pipelines.run.beginning import Begun, begin
 from pipelines.run.training_order import TrainingOrder
 from pipelines.store.instances import InstanceOutput

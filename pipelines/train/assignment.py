@@ -6,9 +6,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from pipelines.learning_spec import TrainPool
 from pipelines.model.architecture import Architecture
 from pipelines.model.folder import ModelFolder, read_folder
-from pipelines.pretrain_spec import PretrainSpec, TrainPool
+from pipelines.pretrain_spec import PretrainSpec
 from pipelines.spec import Storage
 from pipelines.store.location import Location
 from pipelines.store.models import ModelReference, fetch

@@ -15,8 +15,9 @@ from transformers import AutoModelForPreTraining
 from jobs.entry import parse, run
 from jobs.pretrain import pretrain
 from pipelines.errors import FingerprintError, SpecError
+from pipelines.learning_spec import TrainPool
 from pipelines.predict_spec import PredictSpec
-from pipelines.pretrain_spec import PretrainSpec, TrainPool
+from pipelines.pretrain_spec import PretrainSpec
 from pipelines.run.local import Encoder, Predictor
 from pipelines.spec import EmbedSpec
 from pipelines.store.location import locate

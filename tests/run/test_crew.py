@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from pipelines.errors import SpecError
-from pipelines.pretrain_spec import TrainPool
+from pipelines.learning_spec import TrainPool
 from pipelines.run.cluster import ClusterResources, Node, NodeType
 from pipelines.run.crew import Crew, crew_for
 

@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from pipelines.errors import SpecError
-from pipelines.pretrain_spec import PretrainSpec, TrainPool
+from pipelines.learning_spec import TrainPool
+from pipelines.pretrain_spec import PretrainSpec
 from pipelines.run.muster import Muster
 from pipelines.run.training_ground import survey
 from pipelines.run.training_order import TrainingOrder

@@ -13,7 +13,8 @@ from typing import Any
 import pytest
 
 from pipelines.errors import LeaseError, SpecError, StoreError
-from pipelines.pretrain_spec import PretrainSpec, TrainPool
+from pipelines.learning_spec import TrainPool
+from pipelines.pretrain_spec import PretrainSpec
 from pipelines.run.crew import Crew
 from pipelines.run.stop import Brake
 from pipelines.run.training import TrainingRun, open_training

@@ -2,7 +2,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from pipelines.pretrain_spec import PretrainSpec, TrainPool
+from pipelines.learning_spec import TrainPool
+from pipelines.pretrain_spec import PretrainSpec
 from pipelines.run.training_books import TrainingBooks, warned
 from pipelines.run.training_card import card_of
 from pipelines.run.training_ground import survey

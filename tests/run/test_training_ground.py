@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 
 from pipelines.errors import FingerprintError, SpecError
-from pipelines.pretrain_spec import PretrainSpec, TrainPool
+from pipelines.learning_spec import TrainPool
+from pipelines.pretrain_spec import PretrainSpec
 from pipelines.run.training_ground import TrainingGround, survey
 from pipelines.run.training_order import TrainingOrder
 from pipelines.store.location import locate

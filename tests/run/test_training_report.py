@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from pipelines.pretrain_spec import PretrainSpec, TrainPool
+from pipelines.learning_spec import TrainPool
+from pipelines.pretrain_spec import PretrainSpec
 from pipelines.run.crew import Crew
 from pipelines.run.training_books import TrainingBooks
 from pipelines.run.training_ground import TrainingGround, survey

@@ -5,7 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from pipelines.pretrain_spec import PretrainSpec, TrainPool
+from pipelines.learning_spec import TrainPool
+from pipelines.pretrain_spec import PretrainSpec
 from pipelines.run.training_ground import survey
 from pipelines.run.training_order import TrainingOrder
 from pipelines.train.assignment import Assignment

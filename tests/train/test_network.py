@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from pipelines.errors import SpecError
-from pipelines.pretrain_spec import TrainPool
+from pipelines.learning_spec import TrainPool
 from pipelines.store.user_code import read_user_code
 from pipelines.train.network import facts_of, make_network
 from tests.train.given import assignment

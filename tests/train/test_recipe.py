@@ -1,6 +1,7 @@
 from __future__ import annotations
 
-from pipelines.pretrain_spec import PretrainSpec, TrainPool
+from pipelines.learning_spec import TrainPool
+from pipelines.pretrain_spec import PretrainSpec
 from pipelines.train.optimizer import AdamSettings
 from pipelines.train.recipe import Cadence, Recipe
 from pipelines.train.schedule import Pace, Schedule

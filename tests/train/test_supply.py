@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from pipelines.errors import SpecError
-from pipelines.pretrain_spec import TrainPool
+from pipelines.learning_spec import TrainPool
 from pipelines.train.network import make_network
 from pipelines.train.supply import open_supply
 from pipelines.train.trace import read_trace

@@ -12,7 +12,7 @@ import ray
 from transformers import AutoModelForPreTraining
 
 from pipelines.errors import LeaseError
-from pipelines.pretrain_spec import TrainPool
+from pipelines.learning_spec import TrainPool
 from pipelines.run.desk import open_desk
 from pipelines.store.lease import hold
 from pipelines.train.checkpoints import committed_steps
