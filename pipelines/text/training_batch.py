@@ -6,13 +6,14 @@ Whether a batch runs padded or packed is the model's choice.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from pipelines.text.pack import gathered
+from pipelines.text.ragged import Column, Ragged
 
 Ints = npt.NDArray[np.int64]
 
@@ -33,6 +34,8 @@ class Instances:
     sentence_labels: npt.NDArray[np.int8]  # [n], NO_LABEL: none
     epoch: Ints  # [n]
     number: Ints  # [n]
+    beside: Mapping[str, Column] = field(default_factory=dict)
+    """What else was read of them, n values or lists by the name of their column: the targets of fine-tuning."""
 
     def __len__(self) -> int:
         return len(self.offsets) - 1
@@ -44,14 +47,15 @@ class Instances:
 
     def take(self, rows: npt.NDArray[Any]) -> Instances:
         """The instances of these places, in this order."""
-        lengths = self.lengths[rows]
+        tokens = Ragged(self.values, self.offsets).take(rows)
         return Instances(
-            values=self.values[gathered(self.offsets[rows], lengths)],
-            offsets=np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64),
+            values=tokens.values,
+            offsets=tokens.offsets,
             segment_b_start=self.segment_b_start[rows],
             sentence_labels=self.sentence_labels[rows],
             epoch=self.epoch[rows],
             number=self.number[rows],
+            beside={name: column.take(rows) for name, column in self.beside.items()},
         )
 
 

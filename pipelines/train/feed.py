@@ -6,6 +6,8 @@ Nothing here keeps a state that a restart would have to bring back: what a step 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import numpy.typing as npt
 
@@ -21,12 +23,12 @@ EVALUATION_SEED = 0
 
 
 class Feed:
-    """The instances of an output, in the order of a seed. SpecError where there are none."""
+    """The instances of an output, in the order of a seed, with these columns beside. SpecError where there are none."""
 
-    def __init__(self, row_groups: RowGroups, *, num_streams: int, seed: int) -> None:
+    def __init__(self, row_groups: RowGroups, *, num_streams: int, seed: int, columns: Sequence[str] = ()) -> None:
         self._row_groups, self._num_streams = row_groups, num_streams
         self._streams = Streams(row_groups.num_rows, num_streams=num_streams, seed=seed)
-        self._reader = RowGroupReader(row_groups)
+        self._reader = RowGroupReader(row_groups, columns=columns)
 
     @property
     def num_instances(self) -> int:
@@ -74,13 +76,15 @@ class Feed:
         return found
 
 
-def held_out_share(row_groups: RowGroups, *, max_instances: int, rank: int, world: int) -> Instances:
-    """A rank's share of at most so many held-out instances: the same ones in every run.
+def held_out_share(
+    row_groups: RowGroups, *, max_instances: int, rank: int, world: int, columns: Sequence[str] = ()
+) -> Instances:
+    """A rank's share of at most so many held-out instances, these columns beside: the same ones in every run.
 
     All ranks together have each once. A rank has none where there are fewer instances than ranks. SpecError where there
     are none at all.
     """
-    feed = Feed(row_groups, num_streams=1, seed=EVALUATION_SEED)
+    feed = Feed(row_groups, num_streams=1, seed=EVALUATION_SEED, columns=columns)
     num = min(max_instances, feed.num_instances)
     begin, stop = rank * num // world, (rank + 1) * num // world
     return feed.share(begin, stop - begin, 0, 1)

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
+import pyarrow as pa
 import pyarrow.parquet as pq
 
 from pipelines.errors import SpecError, StoreError
@@ -18,6 +19,7 @@ from pipelines.instances import INPUT_IDS, INSTANCES, SEGMENT_B_START, SENTENCE_
 from pipelines.schema import flat
 from pipelines.store.failures import explain, is_outside, is_parquet
 from pipelines.store.location import Location
+from pipelines.text.ragged import Column, Ragged
 from pipelines.text.training_batch import Instances
 from pipelines.train.streams import Places
 
@@ -63,10 +65,10 @@ class RowGroups:
 class _Group:
     """A row group, decoded."""
 
-    values: npt.NDArray[np.int32]
-    offsets: Ints
+    tokens: Ragged
     segment_b_start: npt.NDArray[np.int32]
     sentence_labels: npt.NDArray[np.int8]
+    beside: dict[str, Column]
 
 
 def list_row_groups(
@@ -120,17 +122,21 @@ def _opened(location: Location, key: str) -> Iterator[pq.ParquetFile]:
 
 
 class RowGroupReader:
-    """Reads instances by their places. Row groups that were read last stay decoded; ``num_read`` counts all reads."""
+    """Reads instances by their places, and these columns beside theirs.
 
-    def __init__(self, row_groups: RowGroups, threads: int = 8) -> None:
-        self._row_groups, self._threads = row_groups, threads
+    Row groups that were read last stay decoded; ``num_read`` counts all reads.
+    """
+
+    def __init__(self, row_groups: RowGroups, threads: int = 8, columns: Sequence[str] = ()) -> None:
+        self._row_groups, self._threads, self._columns = row_groups, threads, columns
         self._kept: OrderedDict[int, _Group] = OrderedDict()
         self._lock = threading.Lock()
         self.num_read = 0
 
     def instances(self, places: Places, max_kept: int) -> Instances:
         """The instances at these places, in this order. ``max_kept`` row groups, at least these, stay decoded."""
-        wanted = np.unique(places.group).tolist()
+        # A share without instances has the types of the first group's.
+        wanted = np.unique(places.group).tolist() or ([0] if self._columns else [])
         with self._lock:
             groups = self._groups(wanted)
             self._kept.update(groups)
@@ -138,7 +144,7 @@ class RowGroupReader:
                 self._kept.move_to_end(group)
             while len(self._kept) > max(max_kept, len(wanted)):
                 self._kept.popitem(last=False)
-        return _taken(groups, places)
+        return _taken(groups, places, self._columns)
 
     def document_ids(self, numbers: Ints) -> list[str]:
         """Ids of the documents that the instances of these numbers are of; the part and row where none was kept."""
@@ -165,11 +171,18 @@ class RowGroupReader:
         return {group: found[group] if group in found else self._kept[group] for group in wanted}
 
     def _read(self, group: int) -> _Group:
+        """A row group. SpecError where it lacks a column that is wanted."""
         with self._opened(group) as (file, index):
-            table = file.read_row_group(index, columns=list(COLUMNS), use_threads=False)
-        values, offsets = flat(table[INPUT_IDS])
-        starts, labels = table[SEGMENT_B_START].to_numpy(), table[SENTENCE_LABEL].to_numpy()
-        return _Group(values, offsets.astype(np.int64), starts, labels)
+            table = file.read_row_group(index, columns=[*COLUMNS, *self._columns], use_threads=False)
+        if missing := [name for name in self._columns if name not in table.column_names]:
+            part = self._row_groups.location.join(self._row_groups.keys[self._row_groups.part[group]])
+            raise SpecError(f"{part} has no column {missing[0]!r}: it holds examples of another task, or instances")
+        return _Group(
+            tokens=_ragged(table[INPUT_IDS]),
+            segment_b_start=table[SEGMENT_B_START].to_numpy(),
+            sentence_labels=table[SENTENCE_LABEL].to_numpy(),
+            beside={name: _column(table[name]) for name in self._columns},
+        )
 
     @contextmanager
     def _opened(self, group: int) -> Iterator[tuple[pq.ParquetFile, int]]:
@@ -183,15 +196,37 @@ class RowGroupReader:
             yield file, index
 
 
-def _taken(groups: dict[int, _Group], places: Places) -> Instances:
+def _ragged(lists: pa.ChunkedArray) -> Ragged:
+    values, offsets = flat(lists)
+    return Ragged(values, offsets.astype(np.int64))
+
+
+def _column(values: pa.ChunkedArray) -> Column:
+    """Values as numpy has them: texts as objects, a number that is null as NaN."""
+    kind = values.type
+    return _ragged(values) if pa.types.is_list(kind) or pa.types.is_large_list(kind) else values.to_numpy()
+
+
+def _taken(groups: dict[int, _Group], places: Places, columns: Sequence[str]) -> Instances:
     """A batch has few rows of each of many groups: a slice a row is faster here than arithmetic on each group."""
     rows = [(groups[group], row) for group, row in zip(places.group.tolist(), places.row.tolist(), strict=True)]
-    slices = [found.values[found.offsets[row] : found.offsets[row + 1]] for found, row in rows]
+    tokens = Ragged.joined((found.tokens[row] for found, row in rows), np.zeros(0, np.int32))
     return Instances(
-        values=np.concatenate([np.zeros(0, np.int32), *slices]),
-        offsets=np.cumsum([0, *map(len, slices)], dtype=np.int64),
+        values=tokens.values,
+        offsets=tokens.offsets,
         segment_b_start=np.array([found.segment_b_start[row] for found, row in rows], np.int32),
         sentence_labels=np.array([found.sentence_labels[row] for found, row in rows], np.int8),
         epoch=places.epoch,
         number=places.number,
+        beside={
+            name: _picked([(found.beside[name], row) for found, row in rows], next(iter(groups.values())).beside[name])
+            for name in columns
+        },
     )
+
+
+def _picked(rows: Sequence[tuple[Column, int]], like: Column) -> Column:
+    """Of each of these columns the value, or the list, of a row."""
+    if isinstance(like, Ragged):
+        return Ragged.joined((column[row] for column, row in rows), like.values)
+    return np.concatenate([like[:0], *(column[row : row + 1] for column, row in rows)])

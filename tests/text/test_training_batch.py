@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from pipelines import instances
+from pipelines.text.ragged import Ragged
 from pipelines.text.training_batch import NO_LABEL, Instances, TrainingBatch
 
 THREE = Instances(
@@ -63,3 +64,13 @@ def test_counts_name_the_losses_of_the_objective(objective: str, counts: dict[st
     assert batch.counts() == counts
     nothing = replace(batch, targets=np.array([], np.int64), sentence_labels=np.full(3, NO_LABEL))
     assert nothing.counts() == dict.fromkeys(counts, 0)
+
+
+def test_columns_beside_are_taken_along() -> None:
+    beside = {"label": np.array([5, 6, 7]), "labels": Ragged(np.array([1, 2, 3]), np.array([0, 0, 2, 3]))}
+    taken = replace(THREE, beside=beside).take(np.array([2, 1]))
+    label, labels = taken.beside["label"], taken.beside["labels"]
+    assert isinstance(label, np.ndarray)
+    assert isinstance(labels, Ragged)
+    assert label.tolist() == [7, 6]
+    assert (labels.values.tolist(), labels.offsets.tolist()) == ([3, 1, 2], [0, 1, 3])

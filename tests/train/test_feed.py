@@ -8,9 +8,11 @@ import pytest
 
 from pipelines.instances import ROW_GROUP
 from pipelines.store.location import Location, locate
+from pipelines.text.ragged import Ragged
 from pipelines.text.training_batch import Instances, TrainingBatch
 from pipelines.train.feed import Feed, held_out_share
 from pipelines.train.row_groups import RowGroups, list_row_groups
+from tests.example_rows import example, put_examples
 from tests.instances import Row, drawn_rows, put_part
 
 
@@ -90,3 +92,19 @@ def test_held_out_instances_are_the_same_at_any_number_of_ranks(location: Locati
     assert len(set(whole.number.tolist())) == 50
     assert Counter(ids(shares(1000, 1)[0])) == Counter(tuple(row[0]) for row in rows)
     assert [len(share) for share in shares(2, 3)] == [0, 1, 1]
+
+
+def test_targets_come_beside_the_examples(location: Location) -> None:
+    rows = [example([1, 10 + n, 2], labels=list(range(n % 3))) for n in range(20)]
+    put_examples(location, "parts/a.parquet", "multi_label", rows)
+    row_groups = list_row_groups(location, ["parts/a.parquet"])
+    shares = [
+        Feed(row_groups, num_streams=2, seed=5, columns=["labels"]).share(15, 10, 0, 1),
+        *(held_out_share(row_groups, max_instances=20, rank=r, world=2, columns=["labels"]) for r in (0, 1)),
+    ]
+    for share in shares:
+        labels = share.beside["labels"]
+        assert isinstance(labels, Ragged)
+        assert [labels[n].tolist() for n in range(10)] == [list(range(n % 3)) for n in share.number.tolist()]
+    empty = held_out_share(row_groups, max_instances=1, rank=0, world=2, columns=["labels"])
+    assert (len(empty), len(empty.beside["labels"])) == (0, 0)

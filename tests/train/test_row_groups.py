@@ -12,9 +12,11 @@ import pytest
 
 from pipelines.errors import SpecError, StoreError
 from pipelines.store.location import Location, locate
+from pipelines.text.ragged import Ragged
 from pipelines.text.training_batch import Instances
 from pipelines.train.row_groups import RowGroupReader, RowGroups, list_row_groups
 from pipelines.train.streams import Places
+from tests.example_rows import example, put_examples
 from tests.instances import drawn_rows, put_part
 from tests.servers import S3Server
 
@@ -126,3 +128,30 @@ def test_what_is_no_output_of_prepare(location: Location) -> None:
     location.put("a.parquet", sink.getvalue().to_pybytes())
     with pytest.raises(SpecError, match=r"a\.parquet has no column 'input_ids': name an output of jobs\.prepare"):
         list_row_groups(location, ["a.parquet"])
+
+
+def test_columns_beside_keep_their_types(location: Location) -> None:
+    answer = {"answer_start": 1, "answer_end": 1, "char_starts": [-1, 0, -1], "char_ends": [-1, 4, -1]}
+    rows = [
+        example([1, 7, 2], **answer, context="Lead", answers=["Lead", "lead"]),
+        example([1, 8, 2], **answer, context="Iron", answers=[]),
+    ]
+    put_examples(location, "parts/a.parquet", "question_answering", rows, row_group=1)
+    put_examples(location, "parts/b.parquet", "embedding", [example([1, 2, 1, 2], text_lengths=[2, 2], score=None)])
+    listed = list_row_groups(location, ["parts/a.parquet", "parts/b.parquet"])
+    names = ["id", "answer_start", "char_starts", "context", "answers"]
+    found = RowGroupReader(listed, columns=names).instances(at(listed, (1, 0), (0, 0)), max_kept=1).beside
+    assert [np.asarray(found[name]).tolist() for name in ("id", "answer_start", "context")] == [
+        ["d1", "d0"],
+        [1, 1],
+        ["Iron", "Lead"],
+    ]
+    starts, answers = found["char_starts"], found["answers"]
+    assert isinstance(starts, Ragged)
+    assert isinstance(answers, Ragged)
+    assert (starts.values.dtype, starts[1].tolist()) == (np.int32, [-1, 0, -1])
+    assert (answers[0].tolist(), answers[1].tolist()) == ([], ["Lead", "lead"])
+    score = RowGroupReader(listed, columns=["score"]).instances(at(listed, (2, 0)), max_kept=1).beside["score"]
+    assert np.isnan(np.asarray(score)).tolist() == [True]
+    with pytest.raises(SpecError, match=r"a\.parquet has no column 'score': it holds examples of another task"):
+        RowGroupReader(listed, columns=["score"]).instances(at(listed, (0, 0)), max_kept=1)
