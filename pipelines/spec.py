@@ -80,6 +80,11 @@ class CorpusSpec:
         return []
 
     @property
+    def targets(self) -> list[str]:
+        """Columns that are read beside the texts, whatever their types, and are not carried to the output."""
+        return []
+
+    @property
     def has_lists(self) -> bool:
         """Whether the text column holds lists of texts."""
         return False

@@ -26,6 +26,7 @@ LIBRARIES = {
     "pretrain_spec": set(),
     "prepare_spec": set(),
     "finetune_spec": set(),
+    "example_spec": set(),
     "schema": {"numpy", "pyarrow"},
     "instances": {"pyarrow"},
     "examples": {"pyarrow"},
@@ -44,7 +45,8 @@ LIBRARIES = {
         "filelock",
     },
 }
-SPECS = {"errors", "spec", "predict_spec", "prepare_spec", "learning_spec", "pretrain_spec", "finetune_spec"}
+SPECS = {"errors", "spec", "predict_spec", "prepare_spec", "learning_spec", "pretrain_spec", "finetune_spec",
+         "example_spec"}  # fmt: skip
 CONTRACTS = {"fingerprint", "schema", "instances", "examples"}
 ROOMS = {
     "errors": set(),
@@ -54,6 +56,7 @@ ROOMS = {
     "learning_spec": {"errors", "spec"},
     "pretrain_spec": {"learning_spec", "spec"},
     "finetune_spec": {"learning_spec", "spec"},
+    "example_spec": {"finetune_spec", "spec"},
     "prepare_spec": {"errors", "spec"},
     "schema": {"errors"},
     "instances": set(),

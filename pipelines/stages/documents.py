@@ -24,6 +24,8 @@ TEXT, TEXT_PAIR = "_text", "_text_pair"
 """Columns of the text to be tokenized, and of a second one that stands behind it. They do not reach the parts."""
 GROUP = "_group"
 """Column that tells which documents belong together, where a spec asks for it. It does not reach the parts."""
+TARGET = "_target:"
+"""What precedes the name of a column that is read and not carried (``CorpusSpec.targets``), such as labels."""
 LISTS = pa.large_list(pa.large_string())
 """Type of the text column where a document is a list of sentences."""
 
@@ -44,12 +46,14 @@ class DocumentColumns:
     """Column of groups; "" where they are not asked for."""
     are_lists: bool = False
     """Whether the text column holds lists of sentences."""
+    targets: dict[str, pa.DataType] = field(default_factory=dict)
+    """Columns that are read beside, and do not reach the parts."""
 
     @property
     def wanted(self) -> list[str]:
         """The columns to read, each once."""
         more = [name for name in (self.id, self.group) if name]
-        return list(dict.fromkeys([*self.texts, *self.pairs, *more, *self.passthrough]))
+        return list(dict.fromkeys([*self.texts, *self.pairs, *more, *self.passthrough, *self.targets]))
 
     @property
     def carried(self) -> list[str]:
@@ -64,17 +68,19 @@ class DocumentColumns:
             **({"pairs": list(self.pairs)} if self.pairs else {}),
             **({"group": self.group} if self.group else {}),
             **({"are_lists": True} if self.are_lists else {}),
+            **({"targets": _schema_text(pa.schema(self.targets.items()))} if self.targets else {}),
             "separator": self.separator,
             "id": self.id,
             "id_name": self.id_name,
             "types": {field.name: str(field.type) for field in schema},
-            "arrow_schema": base64.b64encode(schema.serialize()).decode(),
+            "arrow_schema": _schema_text(schema),
         }
 
     @classmethod
     def from_facts(cls, facts: dict[str, Any]) -> DocumentColumns:
         """What ``facts`` told."""
-        schema = pa.ipc.read_schema(pa.py_buffer(base64.b64decode(facts["arrow_schema"])))
+        schema = _schema_of(facts["arrow_schema"])
+        targets = _schema_of(facts["targets"]) if "targets" in facts else ()
         return cls(
             texts=tuple(facts["texts"]),
             pairs=tuple(facts.get("pairs", ())),
@@ -85,7 +91,16 @@ class DocumentColumns:
             id_name=facts["id_name"],
             id_type=schema.field(0).type,
             passthrough={field.name: field.type for field in list(schema)[1:]},
+            targets={field.name: field.type for field in targets},
         )
+
+
+def _schema_text(schema: pa.Schema) -> str:
+    return base64.b64encode(schema.serialize()).decode()
+
+
+def _schema_of(text: str) -> pa.Schema:
+    return pa.ipc.read_schema(pa.py_buffer(base64.b64decode(text)))
 
 
 def columns_for(spec: CorpusSpec, schema: pa.Schema) -> DocumentColumns:
@@ -105,13 +120,17 @@ def columns_for(spec: CorpusSpec, schema: pa.Schema) -> DocumentColumns:
         id_name=spec.id,
         id_type=_plain(schema.field(spec.id).type) if present else pa.large_string(),
         passthrough={name: schema.field(name).type for name in spec.passthrough if name in schema.names},
+        targets={name: schema.field(name).type for name in spec.targets if name in schema.names},
     )
     missing = [name for name in spec.passthrough if name not in schema.names]
     if missing:
         raise ShardError(f"has no column {missing[0]!r} to pass through (its columns: {', '.join(schema.names)})")
+    if missing := [name for name in spec.targets if name not in schema.names]:
+        raise ShardError(f"has no column {missing[0]!r} (its columns: {', '.join(schema.names)})")
     check_shard(schema, columns)
-    if pa.types.is_null(columns.id_type):
-        raise ShardError(f"column {columns.id!r} has no type, since it holds nothing but nulls")
+    for name, kind in {columns.id: columns.id_type, **columns.targets}.items():
+        if pa.types.is_null(kind):
+            raise ShardError(f"column {name!r} has no type, since it holds nothing but nulls")
     return columns
 
 
@@ -141,11 +160,14 @@ def documents_of(
     ids = _ids(table, rows, shard, columns)
     texts = lists(table, columns.texts[0]) if columns.are_lists else joined(table, columns.texts, columns.separator)
     passed = {name: _cast(table[name], kind, name) for name, kind in columns.passthrough.items()}
+    targets = {name: _cast(table[name], kind, name) for name, kind in columns.targets.items()}
     pairs = {TEXT_PAIR: joined(table, columns.pairs, columns.separator)} if columns.pairs else {}
     groups = {GROUP: table[columns.group]} if columns.group else {}
-    documents = pa.table({ROW: rows, columns.id_name: ids, TEXT: texts, **pairs, **groups, **passed})
+    beside = {f"{TARGET}{name}": column for name, column in targets.items()}
+    documents = pa.table({ROW: rows, columns.id_name: ids, TEXT: texts, **pairs, **groups, **passed, **beside})
     faults = {"the id is null": pc.is_null(ids), "the id is not valid UTF-8": pa.array(no_utf8(ids))}
-    faults |= {f"column {name!r} is not valid UTF-8": pa.array(no_utf8(column)) for name, column in passed.items()}
+    given = {**passed, **targets}
+    faults |= {f"column {name!r} is not valid UTF-8": pa.array(no_utf8(column)) for name, column in given.items()}
     faults |= {"the text is null": pc.is_null(texts)}  # one that is no UTF-8 is left to the tokenizer
     if pairs:
         faults["the second text is null"] = pc.is_null(pairs[TEXT_PAIR])

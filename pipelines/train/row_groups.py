@@ -229,4 +229,4 @@ def _picked(rows: Sequence[tuple[Column, int]], like: Column) -> Column:
     """Of each of these columns the value, or the list, of a row."""
     if isinstance(like, Ragged):
         return Ragged.joined((column[row] for column, row in rows), like.values)
-    return np.concatenate([like[:0], *(column[row : row + 1] for column, row in rows)])
+    return np.concatenate([like[:0], *(np.asarray(column)[row : row + 1] for column, row in rows)])

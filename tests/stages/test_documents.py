@@ -4,11 +4,13 @@ import pyarrow as pa
 import pytest
 
 from pipelines.errors import ShardError
+from pipelines.example_spec import ExampleSpec
 from pipelines.prepare_spec import PrepareSpec
 from pipelines.schema import DeadLetter
 from pipelines.spec import EmbedSpec
 from pipelines.stages.documents import (
     GROUP,
+    TARGET,
     TEXT,
     DocumentColumns,
     check_shard,
@@ -232,3 +234,20 @@ def test_values_that_are_no_utf8_are_told_one_by_one():
     assert values_of(pa.chunked_array([odd])) == ["a", False]
     both = pa.LargeListArray.from_arrays(pa.array([0, 1, 2], pa.int64()), odd)
     assert values_of(pa.chunked_array([both])) == [["a"], False]
+
+
+def test_targets_are_read_and_not_carried() -> None:
+    spec = ExampleSpec(model="m", task="classification", label="label", labels=["a", "b"], max_seqlen=16)
+    table = pa.table({"id": [1, 2, 3], "text": ["x", "y", "z"], "label": pa.array(["a", None, "b"])})
+    columns = columns_for(spec, table.schema)
+    assert DocumentColumns.from_facts(columns.facts()) == columns
+    assert (columns.wanted, columns.carried) == (["text", "id", "label"], ["id"])
+    documents, letters, _ = documents_of(table, 0, SHARD, columns)
+    assert documents[f"{TARGET}label"].to_pylist() == ["a", None, "b"]  # a null is for the task to answer for
+    assert letters == []
+    with pytest.raises(ShardError, match=r"has no column 'label' \(its columns: id, text\)"):
+        columns_for(spec, table.drop_columns(["label"]).schema)
+    nulls = table.set_column(2, "label", pa.nulls(3))
+    with pytest.raises(ShardError, match=r"column 'label' has no type, since it holds nothing but nulls"):
+        columns_for(spec, nulls.schema)
+    assert documents_of(nulls, 0, SHARD, columns)[0][f"{TARGET}label"].to_pylist() == [None] * 3

@@ -1,0 +1,90 @@
+"""Columns of labels as classes: strings, integers or booleans, or lists of them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from pipelines.store.columns import is_text
+from pipelines.text.ragged import Ragged
+from pipelines.text.ranges import ends_of
+
+
+@dataclass(frozen=True, kw_only=True)
+class ClassLabels:
+    """The labels of n rows."""
+
+    names: list[str]
+    """The different ones, in order of their first row."""
+    codes: Ragged
+    """int32, n lists of places among the names; none of a row with a fault."""
+    faults: dict[int, str] = field(default_factory=dict)
+    """Why a row has no labels that can be told, by its place."""
+
+    def as_classes(self, labels: list[str]) -> ClassLabels:
+        """The same with places among these classes. A row with another label has a fault."""
+        number = {name: place for place, name in enumerate(labels)}
+        mapping = np.array([number.get(name, -1) for name in self.names], np.int32)
+        codes = Ragged(mapping[self.codes.values], self.codes.offsets)
+        rows = np.repeat(np.arange(len(codes)), codes.lengths)
+        unknown = np.unique(rows[codes.values < 0]).tolist()
+        faults = {**self.faults, **dict.fromkeys(unknown, "a label is none of the classes")}
+        return ClassLabels(names=labels, codes=without(codes, faults), faults=faults)
+
+
+def name_of(value: object) -> str:
+    """What a class is called: true and false, a number, or the string itself."""
+    return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def in_order(names: Iterable[str], kind: pa.DataType) -> list[str]:
+    """Names of classes sorted: numbers by their size, where the labels' type is one, and else as strings."""
+    return sorted(names, key=int) if pa.types.is_integer(kind) else sorted(names)
+
+
+def is_class(kind: pa.DataType) -> bool:
+    """Whether values of the type are classes."""
+    return is_text(kind) or pa.types.is_integer(kind) or pa.types.is_boolean(kind)
+
+
+def is_list(kind: pa.DataType) -> bool:
+    """Whether values of the type are lists."""
+    return pa.types.is_list(kind) or pa.types.is_large_list(kind) or pa.types.is_fixed_size_list(kind)
+
+
+def read_labels(column: pa.ChunkedArray) -> ClassLabels:
+    """The labels of a column of classes, or of lists of classes, which has no text that is no UTF-8."""
+    array = column.combine_chunks() if isinstance(column, pa.ChunkedArray) else column
+    nulls = np.flatnonzero(array.is_null().to_numpy(zero_copy_only=False))
+    if is_list(array.type):
+        lengths = pc.fill_null(pc.list_value_length(array), 0).to_numpy(zero_copy_only=False).astype(np.int64)
+        names, values = _encoded(pc.list_flatten(array))
+        codes = Ragged(values, ends_of(lengths))
+        faults = dict.fromkeys(nulls.tolist(), "the labels are null")
+        rows = np.repeat(np.arange(len(codes)), lengths)
+        faults |= dict.fromkeys(np.unique(rows[values < 0]).tolist(), "a label is null")
+    else:
+        names, values = _encoded(array)
+        codes = Ragged(values, np.arange(len(values) + 1))
+        faults = dict.fromkeys(nulls.tolist(), "the label is null")
+    return ClassLabels(names=names, codes=without(codes, faults), faults=faults)
+
+
+def without(codes: Ragged, rows: dict[int, str]) -> Ragged:
+    """The lists, emptied at these places."""
+    kept = np.ones(len(codes), bool)
+    kept[list(rows)] = False
+    lengths = codes.lengths
+    return Ragged(codes.values[np.repeat(kept, lengths)], ends_of(np.where(kept, lengths, 0)))
+
+
+def _encoded(array: pa.Array) -> tuple[list[str], npt.NDArray[np.int32]]:
+    """The different values' names, and the place of each value among them; -1: null."""
+    encoded = array.dictionary_encode()
+    codes = pc.fill_null(encoded.indices, -1).to_numpy(zero_copy_only=False)
+    return [name_of(value) for value in encoded.dictionary.to_pylist()], codes.astype(np.int32)

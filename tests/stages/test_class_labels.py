@@ -1,0 +1,57 @@
+"""Columns of labels as classes, whatever type they are of."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pyarrow as pa
+import pytest
+
+from pipelines.stages.class_labels import ClassLabels, in_order, is_class, read_labels
+
+
+def rows(found: ClassLabels) -> list[list[str]]:
+    return [[found.names[code] for code in found.codes[row].tolist()] for row in range(len(found.codes))]
+
+
+@pytest.mark.parametrize(
+    ("values", "kind", "names"),
+    [
+        (["no", "yes", None, "no"], pa.string(), ["no", "yes"]),
+        ([3, 10, None, 3], pa.int8(), ["3", "10"]),
+        ([True, False, None, True], pa.bool_(), ["true", "false"]),
+        (["no", "yes", None, "no"], pa.large_string(), ["no", "yes"]),
+    ],
+)
+def test_one_class_a_row(values: list[Any], kind: pa.DataType, names: list[str]) -> None:
+    found = read_labels(pa.chunked_array([pa.array(values[:1], kind), pa.array(values[1:], kind)]))
+    assert is_class(kind)
+    assert rows(found) == [[names[0]], [names[1]], [], [names[0]]]
+    assert found.faults == {2: "the label is null"}
+
+
+@pytest.mark.parametrize("kind", [pa.list_(pa.string()), pa.large_list(pa.string()), pa.list_(pa.string(), 2)])
+def test_lists_of_classes(kind: pa.DataType) -> None:
+    found = read_labels(pa.chunked_array([pa.array([["a", "b"], None, ["b", None], ["b", "b"]], kind)]))
+    assert rows(found) == [["a", "b"], [], [], ["b", "b"]]
+    assert found.faults == {1: "the labels are null", 2: "a label is null"}
+
+
+def test_an_empty_list_has_no_class() -> None:
+    found = read_labels(pa.chunked_array([pa.array([[], [1]], pa.list_(pa.int64()))]))
+    assert (rows(found), found.faults) == ([[], ["1"]], {})
+    none = read_labels(pa.chunked_array([], pa.string()))
+    assert (rows(none), none.names) == ([], [])
+
+
+def test_a_label_that_is_none_of_the_classes() -> None:
+    found = read_labels(pa.chunked_array([pa.array([["b", "a"], ["c"], None, ["c", "b"]], pa.list_(pa.string()))]))
+    told = found.as_classes(["a", "b"])
+    assert (rows(told), told.codes[0].tolist()) == ([["b", "a"], [], [], []], [1, 0])
+    unknown = "a label is none of the classes"
+    assert told.faults == {1: unknown, 2: "the labels are null", 3: unknown}
+
+
+def test_numbers_are_sorted_by_size() -> None:
+    assert in_order({"10", "9", "-1"}, pa.int64()) == ["-1", "9", "10"]
+    assert in_order({"10", "9", "a"}, pa.string()) == ["10", "9", "a"]
