@@ -98,9 +98,11 @@ class Ours:
     def __init__(self, instances: Path, model: Path, batch: int, *, precision: Any) -> None:
         import torch
 
-        from pipelines.run.training_ground import survey
+        from pipelines.run.pretrain_ground import survey
         from pipelines.run.training_order import TrainingOrder
+        from pipelines.store.location import locate
         from pipelines.train.network import make_network
+        from pipelines.train.pretrain_course import PretrainCourse
         from pipelines.train.row_groups import list_row_groups
         from pipelines.train.supply import open_supply
 
@@ -111,11 +113,11 @@ class Ours:
             learning_rate=LEARNING_RATE, schedule="constant", warmup=0.0,
         )  # fmt: skip
         order = TrainingOrder(instances=str(instances), output=str(model.parent / "no-output"))
-        ground = survey(order, self.spec, TrainPool())
-        none = list_row_groups(ground.instances.location, [])
-        assignment = replace(ground.assignment("benchmark", threads), held_out=none)
-        self.model = make_network(assignment).model
-        self.source = open_supply(assignment, self.model, attempt=0, rank=0).source
+        course = survey(order, self.spec, pool := TrainPool()).course
+        assert isinstance(course, PretrainCourse)
+        course = replace(course, held_out=list_row_groups(locate(str(instances)), []))
+        self.model = make_network(course, pool).model
+        self.source = open_supply(course, pool, self.model, trace=None).source
 
     def train(self, steps: int) -> tuple[int, float]:
         """See ``Contestant``."""
@@ -123,8 +125,9 @@ class Ours:
 
         events: list[Any] = []
         training = Training(
-            self.model, self.source, recipe=Recipe.of(replace(self.spec, max_steps=steps)),
-            cadence=Cadence(log_steps=1), keeper=Unkept(), observer=events.append,
+            self.model, self.source, evaluator=lambda batches, ranks: None,
+            recipe=Recipe.of(replace(self.spec, max_steps=steps)), cadence=Cadence(log_steps=1), keeper=Unkept(),
+            observer=events.append,
         )  # fmt: skip
         tokens = training.run().state.tokens
         self.data_wait = sum(event.data_wait for event in events) / len(events)

@@ -7,6 +7,7 @@ from typing import Literal
 from jobs.entry import RayCluster, main, show, start_ray
 from pipelines.learning_spec import TrainPool
 from pipelines.pretrain_spec import PretrainSpec
+from pipelines.run.pretrain_ground import survey
 from pipelines.run.training import open_training
 from pipelines.run.training_order import TrainingOrder
 from pipelines.spec import Storage
@@ -39,7 +40,7 @@ def pretrain(
     order = TrainingOrder(
         instances=instances, output=output, resume=resume, storage=storage, user_code=user_code, progress=progress
     )
-    with open_training(order, spec, train) as training:
+    with open_training(lambda: survey(order, spec, train), progress) as training:
         if training.has_work:
             training.starting()
             start_ray(ray)

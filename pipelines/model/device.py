@@ -33,6 +33,11 @@ def pick_precision(wish: Precision | Literal["auto"], device: torch.device) -> P
     return "bfloat16" if native else "float32"
 
 
+def autocast(device: torch.device, precision: Precision) -> torch.autocast:
+    """Within, products are in this precision; weights keep theirs."""
+    return torch.autocast(device.type, dtype=DTYPES[precision], enabled=precision != "float32")
+
+
 def multiplies_bfloat16_faster(capabilities: Mapping[str, Any]) -> bool:
     """Whether a CPU, told as by ``torch.cpu.get_capabilities``, is faster in bfloat16 than in float32.
 

@@ -16,7 +16,7 @@ from pipelines.run.curves import Curves, draw
 from pipelines.store.location import Location
 from pipelines.train.checkpoint import HISTORY
 from pipelines.train.checkpoints import folder_of
-from pipelines.train.health import HealthWatch
+from pipelines.train.health import Watch
 
 PICTURE = "curves.png"
 DRAW_SECONDS = 120.0
@@ -25,7 +25,10 @@ Row = dict[str, float]
 
 
 class Chronicle:
-    """The chronicle of a training in its output. ``warn`` takes what the watch over its health finds."""
+    """The chronicle of a training in its output.
+
+    ``watch`` makes a watch over its health from what workers say of themselves, and ``warn`` takes what it finds.
+    """
 
     def __init__(
         self,
@@ -33,6 +36,7 @@ class Chronicle:
         *,
         title: str,
         newest_step: int | None,
+        watch: Callable[[Mapping[str, Any]], Watch],
         warn: Callable[[str], None],
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
@@ -40,7 +44,7 @@ class Chronicle:
         self.rows: list[Row] = []
         self.evaluations: list[Row] = []
         self._notes: dict[int, str] = {}
-        self._entropy, self._watch, self._workers = 0.0, HealthWatch(), 0
+        self._entropy, self._watch_over, self._watch, self._workers = 0.0, watch, watch({}), 0
         self._drawn, self._is_old = clock(), True
         for event in read_history(output, newest_step):
             self._keep(event)
@@ -54,7 +58,7 @@ class Chronicle:
         elif kind in ("stepped", "evaluated"):
             row = self._keep(event)
             self._board.add(row, held_out=kind == "evaluated")
-            for text in self._watch.look(row) if kind == "stepped" else ():
+            for text in self._watch.look(row, held_out=kind == "evaluated"):
                 self._warn(text)
         if kind in ("evaluated", "checkpointed") and self._clock() - self._drawn >= DRAW_SECONDS:
             self.publish()
@@ -82,7 +86,7 @@ class Chronicle:
         """Workers begin, or begin again: steps after the one that they go on from are done once more."""
         step, workers = int(event["step"]), int(event["workers"])
         self._entropy = float(event.get("unigram_entropy", 0.0))
-        self._watch = HealthWatch(self._entropy)
+        self._watch = self._watch_over(event)
         self.rows = [row for row in self.rows if row["step"] <= step]
         self.evaluations = [row for row in self.evaluations if row["step"] <= step]
         if step and (self._workers or workers > 1):

@@ -28,7 +28,7 @@ class Muster:
         SpecError where it has no place, or where nodes don't see the same local folders.
         """
         crew = crew_for(ground.pool, cluster_resources())
-        require_shared(output=ground.local_output, inputs=ground.local_inputs)
+        require_shared(output=ground.local_output, inputs=list(ground.local_inputs))
         desk = open_desk()
         config = {"assignment": ground.assignment(run, crew.num_threads), "desk": desk}
         pool = ground.pool

@@ -1,6 +1,6 @@
 """One run of a training: surveyed, its lease held, its workers started and listened to until they are done.
 
-with open_training(order, spec, pool) as training:
+with open_training(lambda: survey(order, spec, pool), order.progress) as training:
     if training.has_work:
         ...                                   # start Ray
         training.follow()
@@ -16,18 +16,16 @@ from contextlib import contextmanager, suppress
 from typing import Any
 
 from pipelines.errors import Interrupted, LeaseError, StoreError
-from pipelines.learning_spec import TrainPool
-from pipelines.pretrain_spec import PretrainSpec
 from pipelines.run.chips import peak_flops
 from pipelines.run.chronicle import Chronicle
 from pipelines.run.crew import Crew
+from pipelines.run.display import Mode
 from pipelines.run.order import new_run_id
 from pipelines.run.phases import Phases
 from pipelines.run.stop import Brake
 from pipelines.run.training_books import DONE, TrainingBooks, warned
 from pipelines.run.training_card import CARD, card_of
-from pipelines.run.training_ground import TrainingGround, survey
-from pipelines.run.training_order import TrainingOrder
+from pipelines.run.training_ground import TrainingGround
 from pipelines.run.training_progress import TrainingProgress, describe_evaluation
 from pipelines.run.training_report import TrainingReport, make_training_report
 from pipelines.store.lease import Lease, hold
@@ -41,13 +39,16 @@ Observer = Callable[[Mapping[str, Any]], None]
 
 
 @contextmanager
-def open_training(order: TrainingOrder, spec: PretrainSpec, pool: TrainPool) -> Iterator[TrainingRun]:
-    """A training in an output that may begin or go on there, and is held by its lease until the end."""
+def open_training(survey: Callable[[], TrainingGround], mode: Mode) -> Iterator[TrainingRun]:
+    """A training in an output that may begin or go on there, and is held by its lease until the end.
+
+    ``survey`` finds what it stands on, and refuses what can't be done.
+    """
     run_id = new_run_id()
-    with TrainingProgress(order.progress) as progress:
+    with TrainingProgress(mode) as progress:
         phases = Phases(progress)
         phases.enter("plan")
-        ground = survey(order, spec, pool)
+        ground = survey()
         with hold(ground.output, run_id, progress.say) as lease:
             ground.output.sweep()
             run = TrainingRun(run_id, ground, lease, progress, phases)
@@ -72,13 +73,17 @@ class TrainingRun:
         self.newest_step = ground.claim()
         self.books = TrainingBooks(first_step=self.newest_step or 0, step=self.newest_step or 0)
         self.chronicle = Chronicle(
-            ground.output, title=self._title, newest_step=self.newest_step, warn=lambda text: self._take([warned(text)])
+            ground.output,
+            title=f"{ground.about.begins_with} on {ground.about.corpus}",
+            newest_step=self.newest_step,
+            watch=ground.about.watch,
+            warn=lambda text: self._take([warned(text)]),
         )
         self.observers: list[Observer] = [self.chronicle.observe]
         """Hear of every event: ``pipelines.train.events`` as dictionaries, and what befalls the workers."""
         self._crew: Crew | None = None
-        progress.expect(ground.spec.max_steps)
-        if ground.order.resume and self.newest_step is None:
+        progress.expect(ground.about.max_steps)
+        if ground.resume and self.newest_step is None:
             progress.say(f"{ground.output} has no checkpoint to go on from: the training begins")
 
     @property
@@ -123,10 +128,6 @@ class TrainingRun:
             self.ground.output.put(FINISHED, json.dumps({"run": self.id, "step": self.books.step}).encode())
         self.progress.end()
         return report
-
-    @property
-    def _title(self) -> str:
-        return f"{self.ground.begun.beginning.name} on {self.ground.instances.location}"
 
     def _listen(self, muster: Any) -> None:
         next_look = 0.0

@@ -33,7 +33,7 @@ class TrainingBooks:
     evaluation: dict[str, Any] = field(default_factory=dict)
     """The newest evaluation on held-out instances."""
     best: dict[str, Any] = field(default_factory=dict)
-    """The one with the least loss, of those in this run."""
+    """The one with the greatest merit, of those in this run."""
     checkpoint: int | None = None
     """Step of the newest checkpoint of this run."""
     checkpoint_bytes: int = 0
@@ -45,6 +45,8 @@ class TrainingBooks:
     """What the workers say of themselves: device, chip, precision, path."""
     restarts: list[Restart] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
+    delivered: dict[str, Any] = field(default_factory=dict)
+    """What workers told of the model when they delivered it."""
     outcome: str = ""
     """"done", "stopped", or "" where the workers did not come to an end."""
     _failure: Event | None = None
@@ -87,7 +89,7 @@ class TrainingBooks:
 
     def _evaluated(self, event: Event) -> str:
         self.evaluation = _numbers(event)
-        if not self.best or self.evaluation["loss"] < self.best["loss"]:
+        if not self.best or self.evaluation["merit"] > self.best["merit"]:
             self.best = self.evaluation
         return ""
 
@@ -103,6 +105,7 @@ class TrainingBooks:
 
     def _ended(self, event: Event) -> str:
         self.outcome, self.step = event["outcome"], event["step"]
+        self.delivered = {name: value for name, value in event.items() if name not in ("event", "step", "outcome")}
         return ""
 
 

@@ -5,43 +5,35 @@ from __future__ import annotations
 import posixpath
 from collections.abc import Mapping
 
-from pipelines.fingerprint import canonical
 from pipelines.run.card import Card
 from pipelines.run.display import duration
 from pipelines.run.training_books import TrainingBooks
-from pipelines.run.training_ground import TrainingGround
+from pipelines.run.training_ground import About, TrainingGround
 
 CARD = "README.md"
 
 
 def card_of(ground: TrainingGround, books: TrainingBooks, evaluation: Mapping[str, float]) -> Card:
     """From what the training stands on, what came of it, and its last evaluation ({}: none)."""
-    made = ground.instances.spec.spec
+    about = ground.about
     return Card(
         name=posixpath.basename(ground.output.uri.rstrip("/")),
-        architecture=ground.begun.beginning.name,
-        made_of={
-            "instances": str(ground.instances.location),
-            "instances to learn from": ground.train.num_instances,
-            "instances held out": ground.held_out.num_instances,
-            "objective": ground.spec.objective,
-            "tokens of an instance, at most": made["max_seqlen"],
-            "tokenizer": ground.instances.tokenizer.reference,
-        },
-        spec=canonical(ground.spec),
-        numbers=_numbers(ground, books),
+        architecture=about.begins_with,
+        made_of=about.made_of,
+        spec=about.spec,
+        numbers=_numbers(about, books),
         evaluation=evaluation,
         remarks=books.warnings,
         fingerprint=ground.agreed.fingerprint,
     )
 
 
-def _numbers(ground: TrainingGround, books: TrainingBooks) -> dict[str, object]:
+def _numbers(about: About, books: TrainingBooks) -> dict[str, object]:
     row = books.row
-    told: dict[str, object] = {"steps": books.step, "instances of a step": ground.spec.global_batch}
+    told: dict[str, object] = {"steps": books.step, "instances of a step": about.global_batch}
     if row:
         told["tokens"] = int(row["tokens"])
-        told["epochs"] = round(row["position"] / ground.train.num_instances, 2)
+        told["epochs"] = round(row["position"] / about.num_instances, 2)
         told["time"] = duration(row["seconds"])
     told |= {name: books.facts[name] for name in ("precision", "chip", "parameters") if books.facts.get(name)}
     return told | ({"unigram entropy of the corpus": round(entropy, 3)} if (entropy := _entropy(books)) else {})

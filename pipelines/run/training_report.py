@@ -130,17 +130,18 @@ def make_training_report(
     crew: Crew | None,
 ) -> TrainingReport:
     """The report from what the books say. ``started`` in seconds since 1970."""
+    about = ground.about
     return TrainingReport(
         run=run,
-        job="pretrain",
+        job=about.job,
         output=ground.output.uri,
         started=datetime.fromtimestamp(started, UTC).isoformat(timespec="seconds"),
         exit_code=exit_code,
-        architecture=ground.begun.beginning.name,
-        objective=str(ground.spec.objective),
+        architecture=about.begins_with,
+        objective=about.objective,
         fingerprint=ground.agreed.fingerprint,
-        instances=ground.train.num_instances,
-        held_out=ground.held_out.num_instances,
+        instances=about.num_instances,
+        held_out=about.num_held_out,
         first_step=books.first_step,
         step=books.step,
         outcome=books.outcome,

@@ -15,6 +15,8 @@ from pipelines.store.output import KEY, UNTOUCHED
 
 FORMAT = 1
 MODEL = "config.json"
+BEGINNINGS = {"PretrainSpec": "architecture"}
+"""Field that names what a training begins with, by the class of its spec, where it is not "model"."""
 FINISHED = "_manta/finished.json"
 """Written last, after the model: the training came to its end."""
 
@@ -74,7 +76,7 @@ def claim(output: Location, ours: TrainingSpec, newest_step: int | None, *, resu
     """
     theirs = _read(output)
     if newest_step is None:
-        _refuse_others(output)
+        _refuse_others(output, ours)
         output.put(KEY, ours.to_json())
         return
     if not resume:
@@ -89,7 +91,7 @@ def claim(output: Location, ours: TrainingSpec, newest_step: int | None, *, resu
     if theirs.fingerprint != ours.fingerprint:
         raise FingerprintError(
             f"{output} has checkpoints of another training: {'; '.join(_differences(ours, theirs))}; {UNTOUCHED}: go "
-            f"on with what it began with, or begin another from its weights (--spec.architecture {output} --output ...)"
+            f"on with what it began with, or begin another from its weights ({_flag(ours)} {output} --output ...)"
         )
 
 
@@ -104,16 +106,21 @@ def _read(output: Location) -> TrainingSpec | None:
         ) from None
 
 
-def _refuse_others(output: Location) -> None:
+def _refuse_others(output: Location, ours: TrainingSpec) -> None:
     """SpecError where there is a model, or parts of another job: a training would write over them."""
     if output.stat(MODEL):
         raise SpecError(
             f"{output} holds a model already, and no checkpoint to go on from: name another --output (to begin with "
-            f"its weights: --spec.architecture {output})"
+            f"its weights: {_flag(ours)} {output})"
         )
     part = next((entry.key for entry in output.list("parts/")), None)
     if part is not None:
         raise SpecError(f"{output} holds parts of another job (such as {part}): name another --output")
+
+
+def _flag(ours: TrainingSpec) -> str:
+    """The flag that names what a training begins with."""
+    return f"--spec.{BEGINNINGS.get(ours.kind, 'model')}"
 
 
 def _differences(ours: TrainingSpec, theirs: TrainingSpec) -> list[str]:

@@ -9,12 +9,10 @@ from typing import Any
 from pipelines.learning_spec import TrainPool
 from pipelines.model.architecture import Architecture
 from pipelines.model.folder import ModelFolder, read_folder
-from pipelines.pretrain_spec import PretrainSpec
 from pipelines.spec import Storage
 from pipelines.store.location import Location
 from pipelines.store.models import ModelReference, fetch
-from pipelines.store.user_code import UserCode
-from pipelines.train.row_groups import RowGroups
+from pipelines.train.course import Course
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,19 +36,10 @@ class Assignment:
     """A training. Picklable, and good on every node."""
 
     run: str
-    spec: PretrainSpec
-    """Its objective is no "auto" any more."""
+    course: Course
     pool: TrainPool
     num_threads: int
     """Threads of the network on a CPU."""
-    beginning: Beginning
-    tokenizer: ModelReference
-    max_seqlen: int
-    """Most tokens of an instance."""
-    train: RowGroups
-    held_out: RowGroups
     output: Location
     identity: Mapping[str, str]
     """What must not differ between the runs of this training, by name."""
-    storage: Storage = Storage()
-    code: UserCode | None = None

@@ -12,10 +12,11 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import re
 import tempfile
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +27,7 @@ from torch import Tensor
 from pipelines.store.digests import content_digest
 from pipelines.store.location import Location
 
-FORMAT = 1
+FORMAT = 2
 MODEL, OPTIMIZER, HISTORY, STATE = "model.safetensors", "optimizer.safetensors", "history.jsonl", "state.json"
 OS_ERROR = re.compile(r"\(os error (\d+)\)")
 
@@ -47,8 +48,20 @@ class State:
     """Time that it took so far, over all runs."""
     tally: Mapping[str, Any] = field(default_factory=dict)
     """Sums of the steps since the last point of the curves: ``pipelines.train.meter.Tally``."""
-    held_out_loss: float | None = None
-    """Sum of the losses on the held-out instances, where this very step was evaluated."""
+    merit: float | None = None
+    """How good it is by an evaluation, where this very step was evaluated: greater is better."""
+    best_merit: float | None = None
+    """The greatest so far; None where nothing was evaluated."""
+    best_step: int = 0
+    """The step that had it."""
+    num_worse: int = 0
+    """Evaluations since then, none of which was better."""
+
+    def judged(self, merit: float) -> State:
+        """The same after an evaluation. A merit that is no number is worse than any."""
+        if math.isnan(merit) or (self.best_merit is not None and merit <= self.best_merit):
+            return replace(self, merit=merit, num_worse=self.num_worse + 1)
+        return replace(self, merit=merit, best_merit=merit, best_step=self.step, num_worse=0)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -6,6 +6,7 @@ Committed is one whose state.json is there; readers look at no other, and the ne
 from __future__ import annotations
 
 import json
+import math
 import re
 from collections.abc import Callable, Mapping
 
@@ -95,18 +96,20 @@ class Checkpoints:
         return num_bytes
 
     def best(self) -> tuple[int, float] | None:
-        """Step and held-out loss of the best checkpoint that was evaluated."""
+        """Step and merit of the best checkpoint that was evaluated."""
         try:
             found = json.loads(self._output.read(BEST))
-            step, loss = int(found["step"]), float(found["held_out_loss"])
+            step, merit = int(found["step"]), float(found["merit"])
         except (FileNotFoundError, ValueError, KeyError, TypeError):
             return None
-        return None if step in self._corrupt else (step, loss)
+        return None if step in self._corrupt else (step, merit)
 
     def _note_best(self, checkpoint: Checkpoint) -> None:
-        loss, best = checkpoint.state.held_out_loss, self.best()
-        if loss is not None and (best is None or loss < best[1] or best[0] not in committed_steps(self._output)):
-            self._output.put(BEST, json.dumps({"step": checkpoint.state.step, "held_out_loss": loss}).encode())
+        merit, best = checkpoint.state.merit, self.best()
+        if merit is None or math.isnan(merit):
+            return
+        if best is None or merit > best[1] or best[0] not in committed_steps(self._output):
+            self._output.put(BEST, json.dumps({"step": checkpoint.state.step, "merit": merit}).encode())
 
     def _clear(self) -> None:
         steps = [step for step in committed_steps(self._output) if step not in self._corrupt]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 MOST_NATS = 700.0
 """exp of more is no number."""
@@ -65,17 +65,17 @@ class Evaluated:
     """How many things each loss told."""
     seconds: float
     """What it took."""
-
-    @property
-    def loss(self) -> float:
-        """Sum of the losses."""
-        return sum(self.losses.values())
+    merit: float
+    """What evaluations are compared by: greater is better."""
+    metrics: Mapping[str, float] = field(default_factory=dict)
+    """What the task is measured by, the first before all."""
 
     def row(self) -> dict[str, float]:
-        """Its numbers by name, those of a loss as loss_NAME, accuracy_NAME and perplexity_NAME."""
+        """Its numbers by name: metric_NAME, and of a loss loss_NAME, accuracy_NAME and perplexity_NAME."""
         perplexities = {f"perplexity_{name}": math.exp(min(loss, MOST_NATS)) for name, loss in self.losses.items()}
-        row = {name: getattr(self, name) for name in ("step", "position", "tokens", "seconds")}
-        return row | named(self.losses, self.accuracies) | perplexities
+        row = {name: getattr(self, name) for name in ("step", "position", "tokens", "seconds", "merit")}
+        metrics = {f"metric_{name}": value for name, value in self.metrics.items()}
+        return row | metrics | named(self.losses, self.accuracies) | perplexities
 
 
 @dataclass(frozen=True, kw_only=True)

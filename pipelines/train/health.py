@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Mapping
 from statistics import fmean
+from typing import Protocol
 
 Row = Mapping[str, float]
 
@@ -26,6 +27,14 @@ RISEN = 1.3
 """A loss that is above this multiple of its least rises."""
 
 
+class Watch(Protocol):
+    """A watch over one training."""
+
+    def look(self, row: Row, *, held_out: bool) -> list[str]:
+        """What is wrong as of this row of the log, or of an evaluation, and was not told before, a sentence each."""
+        ...
+
+
 class HealthWatch:
     """Looks at one row after another; ``unigram_entropy`` is the corpus', in nats (0: not known)."""
 
@@ -35,8 +44,10 @@ class HealthWatch:
         self._least = float("inf")
         self._told: set[str] = set()
 
-    def look(self, row: Row) -> list[str]:
+    def look(self, row: Row, *, held_out: bool = False) -> list[str]:
         """What is wrong as of this row and was not told before, a sentence each with cause and remedy."""
+        if held_out:
+            return []
         self._rows.append(row)
         if len(self._rows) < WINDOW:
             return []

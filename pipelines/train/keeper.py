@@ -49,6 +49,19 @@ class Keeper:
         self._kept = found.state if found else State()
         return found
 
+    def at(self, step: int) -> Checkpoint | None:
+        """The checkpoint of this step on all workers, all of which call it; None where it is gone or broken."""
+        found: Checkpoint | None = None
+        if self._ranks.is_first:
+            try:
+                found = self._checkpoints.load(step)
+            except CorruptError as error:
+                uri = self._checkpoints.uri(step)
+                self._observer(Warned(message=f"the checkpoint {uri} is not used: {error}; the last one is"))
+        if not self._ranks.of_first(found is not None):
+            return None
+        return found or self._same(step)
+
     def is_due(self, state: State) -> bool:
         """Whether it is time for one."""
         if state.step == self._kept.step:

@@ -19,7 +19,7 @@ from pipelines.model.device import pick_precision
 from pipelines.model.refusal import is_out_of_memory
 from pipelines.train.checkpoint import Checkpoint, State
 from pipelines.train.divergence import refuse_divergence
-from pipelines.train.evaluation import evaluate
+from pipelines.train.evaluation import Evaluator
 from pipelines.train.events import Evaluated, Observer, Stepped
 from pipelines.train.keeper import Keeper
 from pipelines.train.meter import Meter, Tally
@@ -53,14 +53,16 @@ class Outcome:
 
     state: State
     stopped: bool
+    weights_step: int
+    """The step whose weights the network has."""
 
 
 class Training:
     """One worker's part in a training; ``model`` and ``source`` are as ``pipelines.train.source`` has them.
 
-    ``on_begin`` hears where it goes on from, ``observer`` of events: both on the first worker alone. ``should_keep``
-    and ``should_stop`` are asked once before each step on every worker: where one says yes there is a checkpoint, and
-    to stop all of them stop after it.
+    ``evaluator`` tells how good the network is. ``on_begin`` hears where it goes on from, ``observer`` of events: both
+    on the first worker alone. ``should_keep`` and ``should_stop`` are asked once before each step on every worker:
+    where one says yes there is a checkpoint, and to stop all of them stop after it.
     """
 
     def __init__(
@@ -68,6 +70,7 @@ class Training:
         model: nn.Module,
         source: Source,
         *,
+        evaluator: Evaluator,
         recipe: Recipe,
         cadence: Cadence,
         keeper: Keeper,
@@ -83,6 +86,7 @@ class Training:
                 f"global_batch={recipe.global_batch} is less than {ranks.world} workers: raise it, or take fewer"
             )
         self._model, self._source, self._recipe, self._cadence = model, source, recipe, cadence
+        self._evaluator = evaluator
         self._keeper, self._ranks, self._observer, self._on_begin = keeper, ranks, observer, on_begin
         self._should_keep, self._should_stop, self._clock = should_keep, should_stop, clock
         self._losses = tuple(source.losses)
@@ -101,14 +105,14 @@ class Training:
         position, ranks = self._state.position, self._ranks
         with closing(self._source.steps(position, self._recipe.global_batch, ranks.rank, ranks.world)) as shares:
             stopped = self._train(shares)
-        if not stopped and self._state.held_out_loss is None:
+        if not stopped and self._state.merit is None:
             self._evaluate()
         self._keep()
-        return Outcome(self._state, stopped)
+        return Outcome(self._state, stopped, self._state.step if stopped else self._choose())
 
     def _train(self, shares: Iterator[Share]) -> bool:
         """Make steps to the end; whether it was asked to stop before."""
-        while self._progress() < 1:
+        while self._progress() < 1 and not self._is_out_of_patience:
             began = self._clock()
             share = next(shares)
             waited = self._clock() - began
@@ -119,6 +123,20 @@ class Training:
             if self._progress() < 1:
                 self._turn(share, agreed, waited)
         return False
+
+    @property
+    def _is_out_of_patience(self) -> bool:
+        return bool(self._recipe.patience) and self._state.num_worse >= self._recipe.patience
+
+    def _choose(self) -> int:
+        """Put in the weights that are to be delivered; the step that they are of."""
+        state = self._state
+        if self._recipe.deliver == "best" and state.best_merit is not None and state.best_step != state.step:
+            best = self._keeper.at(state.best_step)
+            if best is not None:
+                put_weights(self._model, best.weights)
+                return state.best_step
+        return state.step
 
     def _resume(self) -> None:
         """Go to where the newest checkpoint is."""
@@ -175,7 +193,7 @@ class Training:
             step=self._state.step + 1,
             position=self._state.position + self._recipe.global_batch,
             tokens=self._state.tokens + agreed.tokens,
-            held_out_loss=None,
+            merit=None,
         )
         return rate
 
@@ -240,22 +258,21 @@ class Training:
     def _evaluate(self) -> None:
         self._fold()
         began = self._clock()
-        held_out = self._source.held_out(self._ranks.rank, self._ranks.world)
-        tally = evaluate(self._stepper, held_out, self._losses, self._ranks)
-        losses, accuracies = tally.means()
-        if losses:
-            state = self._state
-            event = Evaluated(
+        found = self._evaluator(self._source.held_out(self._ranks.rank, self._ranks.world), self._ranks)
+        if found is None:
+            return
+        self._state = state = self._state.judged(self._ranks.of_first(found.merit))
+        self._emit(
+            Evaluated(
                 step=state.step,
                 position=state.position,
                 tokens=state.tokens,
-                losses=losses,
-                accuracies=accuracies,
-                counts=tally.counts,
                 seconds=self._clock() - began,
+                **vars(found),
             )
-            self._state = replace(state, held_out_loss=event.loss)
-            self._emit(event)
+        )
+        if self._recipe.deliver == "best" and state.best_step == state.step:
+            self._keep()
 
     def _keep(self) -> None:
         self._fold()

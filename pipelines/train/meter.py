@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -25,10 +26,11 @@ class Tally:
     correct: dict[str, float] = field(default_factory=dict)
 
     def means(self) -> tuple[dict[str, float], dict[str, float]]:
-        """Loss and accuracy by name, of the losses that told anything."""
+        """Loss and accuracy by name, of the losses that told anything; no accuracy of one that knows no right."""
         told = {name: count for name, count in self.counts.items() if count}
         losses = {name: self.sums[name] / count for name, count in told.items()}
-        return losses, {name: self.correct[name] / count for name, count in told.items()}
+        accuracies = {name: self.correct[name] / count for name, count in told.items()}
+        return losses, {name: share for name, share in accuracies.items() if not math.isnan(share)}
 
     def add_told(self, names: Sequence[str], values: Sequence[float]) -> None:
         """Take in, of each loss in turn, its sum and how much was told right."""

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import torch
 
+from pipelines.learning_spec import TrainPool
 from pipelines.model.device import pick_device, pick_precision
 from pipelines.model.first_weights import ALL_WEIGHTS, TOKEN_HEAD, first_weights
 from pipelines.model.own_network import check_own_network
 from pipelines.model.pretraining import PretrainingModel
 from pipelines.pretrain_spec import Objective
 from pipelines.store.user_code import put_on_path
-from pipelines.train.assignment import Assignment
+
+if TYPE_CHECKING:
+    from pipelines.train.pretrain_course import PretrainCourse
 
 
 @dataclass(frozen=True)
@@ -25,14 +29,14 @@ class MadeNetwork:
     """Whether what tells tokens begins anew."""
 
 
-def make_network(assignment: Assignment) -> MadeNetwork:
+def make_network(course: PretrainCourse, pool: TrainPool) -> MadeNetwork:
     """The same network on every worker, with its first weights. SpecError where it can't be made."""
-    spec, pool = assignment.spec, assignment.pool
+    spec = course.spec
     objective: Objective = spec.objective  # type: ignore[assignment]  # settled before the start
-    if assignment.code:
-        put_on_path(assignment.code, spec.model_class.rpartition(".")[0])
+    if course.code:
+        put_on_path(course.code, spec.model_class.rpartition(".")[0])
     begun = first_weights(
-        assignment.beginning.architecture(assignment.storage),
+        course.beginning.architecture(course.storage),
         objective,
         seed=spec.seed,
         dropout=spec.dropout,
@@ -50,7 +54,7 @@ def make_network(assignment: Assignment) -> MadeNetwork:
     if pool.compile:
         model.compile_network()
     has_new_head = any(name in begun.new for name in (*TOKEN_HEAD.values(), ALL_WEIGHTS))
-    remarks = (*_remarks(assignment, begun.new, begun.left_out), *model.remarks)
+    remarks = (*_remarks(course, begun.new, begun.left_out), *model.remarks)
     return MadeNetwork(model, remarks, has_new_head)
 
 
@@ -65,10 +69,10 @@ def facts_of(model: PretrainingModel) -> dict[str, str | int]:
     }
 
 
-def _remarks(assignment: Assignment, new: tuple[str, ...], left_out: tuple[str, ...]) -> tuple[str, ...]:
+def _remarks(course: PretrainCourse, new: tuple[str, ...], left_out: tuple[str, ...]) -> tuple[str, ...]:
     """What is told of a checkpoint that lacks parts, or has some too many. Weights that are all new were asked for."""
-    if assignment.beginning.model is None:
+    if course.beginning.model is None:
         return ()
-    name = assignment.beginning.name
+    name = course.beginning.name
     remarks = [f"{name} lacks the {' and the '.join(new)}: made anew"] if new else []
     return (*remarks, *([f"the {' and the '.join(left_out)} of {name} are not trained"] if left_out else []))

@@ -5,8 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from pipelines.learning_spec import TrainPool
-from pipelines.pretrain_spec import PretrainSpec
+from pipelines.learning_spec import LearningSpec, TrainPool
 from pipelines.train.optimizer import AdamSettings
 from pipelines.train.schedule import Pace, Schedule
 
@@ -23,10 +22,16 @@ class Recipe:
     seed: int = 0
     """Decides dropout."""
     precision: Literal["auto", "float32", "bfloat16"] = "auto"
+    patience: int = 0
+    """End after so many evaluations in a row without a better one; 0: never."""
+    deliver: Literal["best", "last"] = "last"
+    """Which weights the network has at the end. best: those of the best evaluation, each better one being kept."""
+    most_eval_steps: int = 0
+    """Steps after which there is an evaluation at the latest, where there are any on the way; 0: as the cadence is."""
 
     @classmethod
-    def of(cls, spec: PretrainSpec) -> Recipe:
-        """That of a pretraining."""
+    def of(cls, spec: LearningSpec) -> Recipe:
+        """As a spec has it whose length is one of those that any training has."""
         return cls(
             global_batch=spec.global_batch,
             pace=Pace(max_steps=spec.max_steps, max_tokens=spec.max_tokens, max_seconds=spec.budget_seconds),
@@ -50,6 +55,7 @@ class Cadence:
     eval_steps: int = 0
 
     @classmethod
-    def of(cls, pool: TrainPool) -> Cadence:
-        """As the pool settings have it."""
-        return cls(log_steps=pool.log_steps, eval_steps=pool.eval_steps)
+    def of(cls, pool: TrainPool, recipe: Recipe) -> Cadence:
+        """As the pool settings have it, within what the recipe allows."""
+        eval_steps = min(pool.eval_steps, recipe.most_eval_steps or pool.eval_steps)
+        return cls(log_steps=pool.log_steps, eval_steps=eval_steps)

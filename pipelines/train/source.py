@@ -67,5 +67,5 @@ class LossSum(Protocol):
 
     @property
     def correct(self) -> Tensor:
-        """Scalar: how many things were told right."""
+        """Scalar: how many things were told right; not a number where the loss knows no right and wrong."""
         ...

@@ -1,27 +1,31 @@
-"""The instances of an assignment as its loop takes them."""
+"""The instances of a pretraining as its loop takes them."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
 
+from pipelines.learning_spec import TrainPool
 from pipelines.model.device import pick_precision
 from pipelines.model.pretraining import PretrainingModel
 from pipelines.model.tokenizer_folder import read_tokenizer_folder
 from pipelines.model.vocabulary import read_vocabulary
 from pipelines.store.models import fetch
 from pipelines.text.objectives import Task
-from pipelines.train.assignment import Assignment
 from pipelines.train.feed import Feed
 from pipelines.train.fitting import training_budget
 from pipelines.train.instance_source import Cut, InstanceSource
 from pipelines.train.source import Source
 from pipelines.train.token_counts import count_tokens
 from pipelines.train.trace import Trace, TracedSource
+
+if TYPE_CHECKING:
+    from pipelines.train.pretrain_course import PretrainCourse
 
 
 @dataclass(frozen=True)
@@ -34,14 +38,14 @@ class Supply:
     """How often each of so many ids occurs (``count_tokens``); it reads a few row groups."""
 
 
-def open_supply(assignment: Assignment, model: PretrainingModel, *, attempt: int, rank: int) -> Supply:
-    """What a worker reads: masked for the assignment's objective, cut for its network. Nothing is read yet.
+def open_supply(course: PretrainCourse, pool: TrainPool, model: PretrainingModel, *, trace: Trace | None) -> Supply:
+    """What a worker reads: masked for the course's objective, cut for its network. Nothing is read yet.
 
     SpecError where the tokenizer has not what the objective needs.
     """
-    spec, pool = assignment.spec, assignment.pool
-    tokenizer = read_tokenizer_folder(fetch(assignment.tokenizer, assignment.storage))
-    feed = Feed(assignment.train, num_streams=spec.num_streams, seed=spec.seed)
+    spec = course.spec
+    tokenizer = read_tokenizer_folder(fetch(course.tokenizer, course.storage))
+    feed = Feed(course.train, num_streams=spec.num_streams, seed=spec.seed)
     vocabulary = read_vocabulary(tokenizer, trust_remote_code=spec.trust_remote_code)
     task = Task(
         objective=spec.objective,
@@ -53,15 +57,12 @@ def open_supply(assignment: Assignment, model: PretrainingModel, *, attempt: int
     budget = training_budget(pool.token_budget, model, task, pick_precision(spec.precision, model.device))
     source = InstanceSource(
         feed,
-        assignment.held_out,
+        course.held_out,
         task=task,
         cut=Cut(token_budget=budget, padded=model.path == "padded"),
         max_held_out=spec.max_eval_instances,
         flops=model.flops,
     )
     cautions = tuple(feed.cautions(spec.global_batch))
-    counts = partial(count_tokens, assignment.train, vocabulary)
-    if not pool.trace:
-        return Supply(source, cautions, counts)
-    trace = Trace(assignment.output, f"{assignment.run}-{attempt:03d}", rank)
-    return Supply(TracedSource(source, feed, trace), cautions, counts)
+    counts = partial(count_tokens, course.train, vocabulary)
+    return Supply(TracedSource(source, feed, trace) if trace else source, cautions, counts)

@@ -13,6 +13,7 @@ from collections.abc import Generator, Iterable, Sequence
 from contextlib import closing
 
 from pipelines.store.location import Location
+from pipelines.train.assignment import Assignment
 from pipelines.train.feed import Feed
 from pipelines.train.instance_source import InstanceSource
 from pipelines.train.source import Share
@@ -30,6 +31,12 @@ class Trace:
         self._output, self._attempt, self._rank = output, attempt, rank
         self._lines: list[str] = []
         self._key = ""
+
+    @classmethod
+    def of(cls, assignment: Assignment, rank: int, attempt: int) -> Trace | None:
+        """That of an assignment's worker; None where none is asked for."""
+        attempted = f"{assignment.run}-{attempt:03d}"
+        return cls(assignment.output, attempted, rank) if assignment.pool.trace else None
 
     def note(self, step: int, instances: Iterable[Seen]) -> None:
         """The step is about to be made of these."""

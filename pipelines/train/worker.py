@@ -13,23 +13,17 @@ from typing import Any
 import ray
 import torch
 
-from pipelines.model.device import pick_precision
-from pipelines.model.pretraining import PretrainingModel
 from pipelines.store.lease import check_holder
-from pipelines.text.frequencies import log_frequencies, unigram_entropy
 from pipelines.train.assignment import Assignment
 from pipelines.train.checkpoint import State
 from pipelines.train.checkpoints import Checkpoints
-from pipelines.train.delivery import deliver
+from pipelines.train.course import Equipment
 from pipelines.train.events import Warned
 from pipelines.train.keeper import Keeper
 from pipelines.train.line import Line, no_notice, notice_from_ray
 from pipelines.train.loop import Outcome, Training
-from pipelines.train.network import facts_of, make_network
 from pipelines.train.ranks import Ranks
-from pipelines.train.recipe import Cadence, Recipe
-from pipelines.train.source import Source
-from pipelines.train.supply import Supply, open_supply
+from pipelines.train.recipe import Cadence
 
 
 def work(config: Mapping[str, Any]) -> None:
@@ -43,34 +37,31 @@ def attend(assignment: Assignment, desk: Any, ranks: Ranks, has_notice: Callable
     """Train to the end, or until the desk asks for a stop, and deliver the model where that is the end."""
     attempt = ranks.of_first(ray.get(desk.begin.remote()) if ranks.is_first else None)
     with Line(desk, is_first=ranks.is_first, has_notice=has_notice) as line:
-        made = make_network(assignment)
-        supply = open_supply(assignment, made.model, attempt=attempt, rank=ranks.rank)
-        if made.has_new_head and assignment.spec.output_bias == "unigram":
-            made.model.set_output_bias(log_frequencies(supply.token_counts(made.model.config.vocab_size)))
+        equipment = assignment.course.equip(assignment, ranks, attempt)
 
         def introduce(state: State) -> None:
-            _introduce(assignment, made.model, supply, ranks, line, state.step)
-            for message in (*made.remarks, *supply.cautions) if not attempt else ():
+            line.send({"event": "began", "workers": ranks.world, "step": state.step, **equipment.facts()})
+            for message in equipment.remarks if not attempt else ():
                 line.observe(Warned(message=message))
 
-        outcome = _train(assignment, made.model, supply.source, ranks, line, introduce)
+        outcome = _train(assignment, equipment, ranks, line, introduce)
+        told = {} if outcome.stopped else _deliver(assignment, equipment, ranks, outcome)
         if ranks.is_first:
-            if not outcome.stopped:
-                check_holder(assignment.output, assignment.run)
-                deliver(assignment, made.model)
-            line.send({"event": "ended", "step": outcome.state.step, "outcome": _word(outcome)})
+            line.send({"event": "ended", "step": outcome.state.step, "outcome": _word(outcome), **told})
+
+
+def _deliver(assignment: Assignment, equipment: Equipment, ranks: Ranks, outcome: Outcome) -> Mapping[str, Any]:
+    """Put the model into an output that this run still holds; what is to be told of it."""
+    if ranks.is_first:
+        check_holder(assignment.output, assignment.run)
+    return equipment.deliver(outcome)
 
 
 def _train(
-    assignment: Assignment,
-    model: PretrainingModel,
-    source: Source,
-    ranks: Ranks,
-    line: Line,
-    introduce: Callable[[State], None],
+    assignment: Assignment, equipment: Equipment, ranks: Ranks, line: Line, introduce: Callable[[State], None]
 ) -> Outcome:
     """Run the loop to its end, or to where the training is to stop."""
-    pool, output = assignment.pool, assignment.output
+    pool, output, recipe = assignment.pool, assignment.output, assignment.course.recipe
     guard = partial(check_holder, output, assignment.run)  # a driver that died may have been followed by another
     keeper = Keeper(
         Checkpoints(output, assignment.identity, pool.keep, guard),
@@ -80,10 +71,11 @@ def _train(
         observer=line.observe,
     )
     training = Training(
-        model,
-        source,
-        recipe=Recipe.of(assignment.spec),
-        cadence=Cadence.of(pool),
+        equipment.model,
+        equipment.source,
+        evaluator=equipment.evaluator,
+        recipe=recipe,
+        cadence=Cadence.of(pool, recipe),
         keeper=keeper,
         ranks=ranks,
         observer=line.observe,
@@ -92,15 +84,6 @@ def _train(
         should_stop=line.should_stop,
     )
     return training.run()
-
-
-def _introduce(
-    assignment: Assignment, model: PretrainingModel, supply: Supply, ranks: Ranks, line: Line, step: int
-) -> None:
-    """Tell the driver who is at work, from which step on, and what a loss is to be compared with."""
-    facts: dict[str, Any] = {**facts_of(model), "precision": pick_precision(assignment.spec.precision, model.device)}
-    facts["unigram_entropy"] = unigram_entropy(supply.token_counts(model.config.vocab_size))
-    line.send({"event": "began", "workers": ranks.world, "step": step, **facts})
 
 
 def _word(outcome: Outcome) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ import pytest
 from pipelines.run.chronicle import Chronicle, read_history
 from pipelines.store.location import locate
 from pipelines.train.checkpoints import folder_of
+from pipelines.train.health import HealthWatch
 from tests.run.test_board import read
 
 
@@ -26,6 +28,10 @@ def evaluated(step: int, loss: float = 6.0) -> dict[str, Any]:
     return {"event": "evaluated", "step": step, "loss_mlm": loss, "loss": loss}
 
 
+def watch(facts: Mapping[str, Any]) -> HealthWatch:
+    return HealthWatch(facts.get("unigram_entropy", 0.0))
+
+
 class Told:
     """A chronicle, and what it warned of."""
 
@@ -33,7 +39,12 @@ class Told:
         self.warnings: list[str] = []
         self.seconds = 0.0
         self.chronicle = Chronicle(
-            locate(str(folder)), title="t", newest_step=newest_step, warn=self.warnings.append, clock=self.clock
+            locate(str(folder)),
+            title="t",
+            newest_step=newest_step,
+            watch=watch,
+            warn=self.warnings.append,
+            clock=self.clock,
         )
 
     def clock(self) -> float:

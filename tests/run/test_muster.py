@@ -10,7 +10,7 @@ from pipelines.errors import SpecError
 from pipelines.learning_spec import TrainPool
 from pipelines.pretrain_spec import PretrainSpec
 from pipelines.run.muster import Muster
-from pipelines.run.training_ground import survey
+from pipelines.run.pretrain_ground import survey
 from pipelines.run.training_order import TrainingOrder
 from tests.tiny_instances import prepare, write_config
 

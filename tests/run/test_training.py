@@ -16,6 +16,7 @@ from pipelines.errors import LeaseError, SpecError, StoreError
 from pipelines.learning_spec import TrainPool
 from pipelines.pretrain_spec import PretrainSpec
 from pipelines.run.crew import Crew
+from pipelines.run.pretrain_ground import survey
 from pipelines.run.stop import Brake
 from pipelines.run.training import TrainingRun, open_training
 from pipelines.run.training_order import TrainingOrder
@@ -27,7 +28,7 @@ STEPPED = {
     "event": "stepped", "step": 10, "position": 160, "tokens": 4000, "seconds": 2.0, "progress": 0.5, "workers": 1,
     "tokens_per_second": 2000.0, "data_wait": 0.01, "flops_per_second": 98.9e12, "loss_mlm": 5.0, "loss": 5.0,
 }  # fmt: skip
-EVALUATED = {"event": "evaluated", "step": 20, "loss": 4.0, "loss_mlm": 4.0}
+EVALUATED = {"event": "evaluated", "step": 20, "merit": -4.0, "loss": 4.0, "loss_mlm": 4.0}
 KEPT = {"event": "checkpointed", "step": 20, "uri": "/o", "num_bytes": 1000, "seconds": 0.5}
 ENDED = {"event": "ended", "step": 20, "outcome": "done"}
 
@@ -75,7 +76,7 @@ def instances(tiny_model: Path, tmp_path_factory: pytest.TempPathFactory) -> Pat
 def opened(instances: Path, tmp_path: Path, **order: Any) -> Iterator[TrainingRun]:
     spec = PretrainSpec(architecture=str(write_config(tmp_path / "config.json")), max_steps=20, global_batch=16)
     asked = TrainingOrder(instances=str(instances), output=str(tmp_path / "model"), **{"progress": "log", **order})
-    with open_training(asked, spec, TrainPool()) as training:
+    with open_training(lambda: survey(asked, spec, TrainPool()), asked.progress) as training:
         yield training
 
 

@@ -16,9 +16,9 @@ def test_a_training_that_nothing_disturbs() -> None:
         for event in (
             began(0, 2),
             {"event": "stepped", "step": 10, "loss_mlm": 7.5, "seconds_left": None},
-            {"event": "evaluated", "step": 10, "loss": 7.0},
-            {"event": "evaluated", "step": 20, "loss": 6.0},
-            {"event": "evaluated", "step": 30, "loss": 6.5},
+            {"event": "evaluated", "step": 10, "merit": -7.0, "loss": 7.0},
+            {"event": "evaluated", "step": 20, "merit": -6.0, "loss": 6.0},
+            {"event": "evaluated", "step": 30, "merit": -6.5, "loss": 6.5},
             {"event": "checkpointed", "step": 30, "uri": "/o", "num_bytes": 100, "seconds": 0.5},
             {"event": "ended", "step": 30, "outcome": "done"},
         )

@@ -4,9 +4,9 @@ from pathlib import Path
 
 from pipelines.learning_spec import TrainPool
 from pipelines.pretrain_spec import PretrainSpec
+from pipelines.run.pretrain_ground import survey
 from pipelines.run.training_books import TrainingBooks, warned
 from pipelines.run.training_card import card_of
-from pipelines.run.training_ground import survey
 from pipelines.run.training_order import TrainingOrder
 from tests.tiny_instances import prepare, write_config
 

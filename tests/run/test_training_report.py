@@ -11,8 +11,9 @@ from rich.console import Console
 from pipelines.learning_spec import TrainPool
 from pipelines.pretrain_spec import PretrainSpec
 from pipelines.run.crew import Crew
+from pipelines.run.pretrain_ground import survey
 from pipelines.run.training_books import TrainingBooks
-from pipelines.run.training_ground import TrainingGround, survey
+from pipelines.run.training_ground import TrainingGround
 from pipelines.run.training_order import TrainingOrder
 from pipelines.run.training_report import TrainingReport, make_training_report
 from tests.tiny_instances import prepare
@@ -24,7 +25,7 @@ EVENTS = [
     {"event": "began", "workers": 2, "step": 40, "device": "cpu"},
     {"event": "stepped", "step": 60, "position": 960, "tokens": 20_000, "tokens_per_second": 9_130.0, "data_wait": 0.02,
      "loss_mlm": 5.25, "loss_nsp": 0.5},
-    {"event": "evaluated", "step": 60, "loss": 5.0, "loss_mlm": 4.5, "loss_nsp": 0.5},
+    {"event": "evaluated", "step": 60, "merit": -5.0, "loss": 5.0, "loss_mlm": 4.5, "loss_nsp": 0.5},
     {"event": "checkpointed", "step": 60, "uri": "/o", "num_bytes": 12_200_000, "seconds": 0.5},
     {"event": "warned", "message": "the pooler is new"},
     {"event": "ended", "step": 60, "outcome": "done"},

@@ -7,9 +7,10 @@ from typing import Any
 
 from pipelines.learning_spec import TrainPool
 from pipelines.pretrain_spec import PretrainSpec
-from pipelines.run.training_ground import survey
+from pipelines.run.pretrain_ground import survey
 from pipelines.run.training_order import TrainingOrder
 from pipelines.train.assignment import Assignment
+from pipelines.train.pretrain_course import PretrainCourse
 
 
 def assignment(
@@ -26,3 +27,10 @@ def assignment(
     spec = PretrainSpec(architecture=str(architecture), **fields)
     order = TrainingOrder(instances=str(instances), output=str(output))
     return survey(order, spec, pool).assignment("run7", 1)
+
+
+def course(instances: Path, output: Path, architecture: Path, **fields: Any) -> PretrainCourse:
+    """That of such an assignment."""
+    found = assignment(instances, output, architecture, **fields).course
+    assert isinstance(found, PretrainCourse)
+    return found

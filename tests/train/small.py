@@ -15,6 +15,7 @@ from torch.nn.functional import cross_entropy
 from pipelines.store.location import Location, locate
 from pipelines.text.draws import below
 from pipelines.train.checkpoints import Checkpoints
+from pipelines.train.evaluation import Evaluator, LossEvaluator
 from pipelines.train.events import Event
 from pipelines.train.keeper import Keeper
 from pipelines.train.loop import Training
@@ -167,6 +168,7 @@ def small(
     model: SmallModel | None = None,
     source: SmallSource | None = None,
     recipe: Recipe | None = None,
+    evaluator: Evaluator | None = None,
     stop_after: int | None = None,
     keep_after: int | None = None,
     every_steps: int = 4,
@@ -193,6 +195,7 @@ def small(
     training = Training(
         model,
         source,
+        evaluator=evaluator or LossEvaluator(model, source.losses, "float32"),
         recipe=recipe or small_recipe(),
         cadence=Cadence(log_steps=3, eval_steps=6),
         keeper=keeper,

@@ -15,6 +15,7 @@ from pipelines.store.location import locate
 from pipelines.text.masking import Vocabulary
 from pipelines.text.objectives import Task
 from pipelines.train.checkpoints import Checkpoints
+from pipelines.train.evaluation import LossEvaluator
 from pipelines.train.events import Event
 from pipelines.train.feed import Feed
 from pipelines.train.instance_source import Cut, InstanceSource
@@ -83,6 +84,7 @@ def small_bert(
             max_held_out=10,
             flops=model.flops,
         ),
+        evaluator=LossEvaluator(model, ("mlm", "nsp"), precision),
         recipe=Recipe(
             global_batch=16,
             pace=Pace(max_steps=max_steps),

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import resource
 import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -20,7 +22,17 @@ from tests.servers import S3Server
 
 FILES = (MODEL, OPTIMIZER, HISTORY, STATE)
 CHECKPOINT = Checkpoint(
-    state=State(step=3, position=30, tokens=400, seconds=1.5, tally={"steps": 1}, held_out_loss=2.5),
+    state=State(
+        step=3,
+        position=30,
+        tokens=400,
+        seconds=1.5,
+        tally={"steps": 1},
+        merit=2.5,
+        best_merit=3.5,
+        best_step=2,
+        num_worse=1,
+    ),
     weights={"a": torch.arange(6.0).reshape(2, 3), "b": torch.ones(())},
     optimizer={"a.exp_avg": torch.full((2, 3), 0.1), "a.step": torch.tensor(3.0)},
     history=[{"event": "stepped", "step": 1, "loss": 0.1}, {"event": "evaluated", "step": 2, "loss": 0.2}],
@@ -73,8 +85,8 @@ def test_damage_is_noticed(output: Location, name: str, damage: str) -> None:
 
 def test_another_format_is_said(output: Location, monkeypatch: pytest.MonkeyPatch) -> None:
     write(output, "c", CHECKPOINT, {})
-    monkeypatch.setattr("pipelines.train.checkpoint.FORMAT", 2)
-    with pytest.raises(CorruptError, match="it is of format 1, and this version of Manta reads 2"):
+    monkeypatch.setattr("pipelines.train.checkpoint.FORMAT", 3)
+    with pytest.raises(CorruptError, match="it is of format 2, and this version of Manta reads 3"):
         read(output, "c")
 
 
@@ -97,3 +109,13 @@ def test_a_file_that_cannot_be_written_is_one_line(output: Location) -> None:
         write(output, "c", CHECKPOINT, {})
     assert [entry.key for entry in output.list()] == []
     assert os.listdir(output.path) == ["_manta"]
+
+
+def test_a_state_knows_its_best_evaluation_and_how_many_since_were_no_better() -> None:
+    state = State()
+    seen = []
+    for step, merit in [(10, math.nan), (20, 0.5), (30, 0.5), (40, math.nan), (50, 0.75)]:
+        state = replace(state, step=step).judged(merit)
+        seen.append((state.best_merit, state.best_step, state.num_worse))
+    assert seen == [(None, 0, 1), (0.5, 20, 0), (0.5, 20, 1), (0.5, 20, 2), (0.75, 50, 0)]
+    assert state.merit == 0.75

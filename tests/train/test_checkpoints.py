@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 
 import pytest
@@ -15,8 +16,8 @@ from pipelines.train.checkpoints import FOLDER, Checkpoints, committed_steps, fo
 IDENTITY = {"spec": "abc", "instances": "def"}
 
 
-def checkpoint(step: int, held_out_loss: float | None = None) -> Checkpoint:
-    state = State(step=step, position=10 * step, held_out_loss=held_out_loss)
+def checkpoint(step: int, merit: float | None = None) -> Checkpoint:
+    state = State(step=step, position=10 * step, merit=merit)
     return Checkpoint(state=state, weights={"a": torch.full((4,), float(step))}, optimizer={}, history=[])
 
 
@@ -48,14 +49,14 @@ def test_there_is_none(output: Location) -> None:
 
 def test_the_last_few_are_kept_and_the_best(output: Location) -> None:
     checkpoints = of(output)
-    for step, loss in [(1, 3.0), (2, 1.0), (3, None), (4, 2.0), (10, 1.5)]:
-        checkpoints.save(checkpoint(step, loss))
-    assert committed_steps(output) == [2, 4, 10]
-    assert checkpoints.best() == (2, 1.0)
-    assert newest(of(output)) == (10, [])
-    checkpoints.save(checkpoint(11, 0.5))
-    assert committed_steps(output) == [10, 11]
-    assert checkpoints.best() == (11, 0.5)
+    for step, merit in [(1, -3.0), (2, -1.0), (3, None), (4, -2.0), (10, -1.5), (11, math.nan)]:
+        checkpoints.save(checkpoint(step, merit))
+    assert committed_steps(output) == [2, 10, 11]
+    assert checkpoints.best() == (2, -1.0)
+    assert newest(of(output)) == (11, [])
+    checkpoints.save(checkpoint(12, -0.5))
+    assert committed_steps(output) == [11, 12]
+    assert checkpoints.best() == (12, -0.5)
 
 
 def test_of_none_that_was_evaluated_none_is_the_best(output: Location) -> None:
@@ -122,13 +123,13 @@ def test_a_commit_that_fails_leaves_those_before(output: Location, monkeypatch: 
 
 
 def test_a_broken_one_is_not_the_best(output: Location) -> None:
-    of(output).save(checkpoint(1, 3.0))
-    of(output).save(checkpoint(2, 1.0))
+    of(output).save(checkpoint(1, -3.0))
+    of(output).save(checkpoint(2, -1.0))
     damage(output, 2)
     checkpoints = of(output)
     newest(checkpoints)
-    checkpoints.save(checkpoint(3, 2.0))
-    assert checkpoints.best() == (3, 2.0)
+    checkpoints.save(checkpoint(3, -2.0))
+    assert checkpoints.best() == (3, -2.0)
     assert committed_steps(output) == [1, 3]
 
 

@@ -14,8 +14,8 @@ from tests.train.given import assignment
 def test_what_is_delivered_is_what_transformers_loads(prepared: Path, config: Path, tmp_path: Path) -> None:
     output = tmp_path / "model"
     given = assignment(prepared, output, config)
-    model = make_network(given).model
-    keys = deliver(given, model)
+    model = make_network(given.course, given.pool).model
+    keys = deliver(given.course, given.output, model)
     assert keys[-1] == "config.json"
     assert {"model.safetensors", "tokenizer.json", "tokenizer_config.json"} <= set(keys)
     assert sorted(path.name for path in output.iterdir() if path.is_file()) == sorted(keys)
@@ -30,5 +30,5 @@ def test_what_is_delivered_is_what_transformers_loads(prepared: Path, config: Pa
 
 def test_a_sentence_model_stays_one(prepared: Path, tiny_model: Path, tmp_path: Path) -> None:
     given = assignment(prepared, tmp_path / "model", tiny_model)
-    keys = deliver(given, make_network(given).model)
+    keys = deliver(given.course, given.output, make_network(given.course, given.pool).model)
     assert {"modules.json", "1_Pooling/config.json"} <= set(keys)

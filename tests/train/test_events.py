@@ -42,11 +42,12 @@ def test_an_evaluation_tells_perplexity_which_has_an_end() -> None:
         accuracies={"mlm": 0.25, "nsp": 0.75},
         counts={"mlm": 3, "nsp": 1},
         seconds=1.0,
+        merit=-1e6,
     )
     row = event.row()
     assert row["perplexity_mlm"] == math.exp(2.0)
     assert math.isfinite(row["perplexity_nsp"])
-    assert event.loss == row["loss"] == 1e6 + 2.0
+    assert (row["loss"], row["merit"]) == (1e6 + 2.0, -1e6)
 
 
 def test_no_loss_has_no_sum() -> None:

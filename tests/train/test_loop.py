@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -12,17 +14,19 @@ import torch
 from pipelines.errors import DivergenceError, FingerprintError, SpecError
 from pipelines.store.location import locate
 from pipelines.train.checkpoints import committed_steps, folder_of
+from pipelines.train.evaluation import Evaluation
 from pipelines.train.events import Checkpointed, Evaluated, Stepped, Warned
 from pipelines.train.ranks import Ranks
 from pipelines.train.schedule import Pace
 from tests.servers import S3Server
-from tests.train.small import Clock, SmallBatch, SmallModel, SmallSource, flat, small, small_recipe
+from tests.train.small import Clock, Small, SmallBatch, SmallModel, SmallSource, flat, small, small_recipe
 
 
 def test_steps_evaluations_and_checkpoints_come_when_they_are_due(tmp_path: Path) -> None:
     run = small(tmp_path)
     outcome = run.training.run()
     assert (outcome.stopped, outcome.state.step, outcome.state.position) == (False, 12, 144)
+    assert outcome.weights_step == 12
     assert outcome.state.tokens == 144
     assert [(type(event).__name__, event.step) for event in run.events] == [
         ("Stepped", 3),
@@ -226,3 +230,68 @@ def test_another_training_is_not_gone_on_with(tmp_path: Path) -> None:
 def test_a_batch_must_reach_for_all_workers(tmp_path: Path) -> None:
     with pytest.raises(SpecError, match="global_batch=12 is less than 13 workers"):
         small(tmp_path, ranks=Ranks(0, 13))
+
+
+class Marks:
+    """An evaluator that has its marks written down; the weights that it saw at each."""
+
+    def __init__(self, model: SmallModel, marks: Sequence[float]) -> None:
+        self.model, self.marks, self.seen = model, iter(marks), list[list[float]]()
+
+    def __call__(self, batches: object, ranks: Ranks) -> Evaluation:
+        self.seen.append(flat(self.model).tolist())
+        return Evaluation(losses={}, accuracies={}, counts={}, merit=next(self.marks), metrics={"mark": 0.5})
+
+
+def marked(
+    output: Path, marks: Sequence[float], *, patience: int = 0, stop_after: int | None = None
+) -> tuple[Small, Marks]:
+    """A training of 24 steps that is evaluated after each 6, and delivers the best."""
+    model = SmallModel()
+    evaluator = Marks(model, marks)
+    recipe = replace(small_recipe(Pace(max_steps=24)), deliver="best", patience=patience)
+    return small(output, model=model, evaluator=evaluator, recipe=recipe, stop_after=stop_after), evaluator
+
+
+def test_the_best_weights_are_kept_and_delivered(tmp_path: Path) -> None:
+    run, evaluator = marked(tmp_path, [0.5, 0.75, 0.75, 0.25])
+    outcome = run.training.run()
+    assert (outcome.state.step, outcome.weights_step, outcome.state.num_worse) == (24, 12, 2)
+    assert flat(run.model).tolist() == evaluator.seen[1]
+    assert [event.step for event in run.of(Checkpointed)] == [4, 6, 8, 12, 16, 20, 24]
+    assert committed_steps(locate(str(tmp_path))) == [12, 20, 24]
+    assert [event.row()["metric_mark"] for event in run.of(Evaluated)] == [0.5] * 4
+
+
+def test_a_training_that_gets_no_better_ends(tmp_path: Path) -> None:
+    run, evaluator = marked(tmp_path, [0.5, 0.25, 0.25, 0.75], patience=2)
+    outcome = run.training.run()
+    assert (outcome.stopped, outcome.state.step, outcome.weights_step) == (False, 18, 6)
+    assert flat(run.model).tolist() == evaluator.seen[0]
+    again, _ = marked(tmp_path, [], patience=2)
+    assert again.training.run().state.step == 18
+    assert flat(again.model).tolist() == evaluator.seen[0]
+
+
+@pytest.mark.parametrize("stop_after", [7, 12, 13])
+def test_patience_goes_on_where_it_was(tmp_path: Path, stop_after: int) -> None:
+    marks = [0.5, 0.25, 0.25, 0.75]
+    undisturbed, _ = marked(tmp_path / "one", marks, patience=2)
+    ended = undisturbed.training.run()
+    first, seen = marked(tmp_path / "two", marks, patience=2, stop_after=stop_after)
+    assert first.training.run().stopped
+    second, _ = marked(tmp_path / "two", marks[len(seen.seen) :], patience=2)
+    outcome = second.training.run()
+    assert replace(outcome.state, seconds=0, tally={}) == replace(ended.state, seconds=0, tally={})
+    assert flat(second.model).tolist() == flat(undisturbed.model).tolist()
+
+
+def test_where_the_best_checkpoint_is_broken_the_last_weights_are_delivered(tmp_path: Path) -> None:
+    run, _ = marked(tmp_path, [0.75, 0.5, 0.25, 0.25], stop_after=20)
+    run.training.run()
+    (tmp_path / folder_of(6) / "model.safetensors").write_bytes(b"")
+    again, evaluator = marked(tmp_path, [0.25])
+    assert again.training.run().weights_step == 24
+    assert flat(again.model).tolist() == evaluator.seen[0]
+    (said,) = again.of(Warned)
+    assert f"{folder_of(6)} is not used: model.safetensors is not what was written" in said.message

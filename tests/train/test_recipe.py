@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 from pipelines.learning_spec import TrainPool
 from pipelines.pretrain_spec import PretrainSpec
 from pipelines.train.optimizer import AdamSettings
@@ -35,5 +37,8 @@ def test_a_spec_is_taken_field_by_field() -> None:
     assert Recipe.of(PretrainSpec(architecture="bert-tiny", max_tokens=7)).pace == Pace(max_tokens=7)
 
 
-def test_cadence_is_that_of_the_pool() -> None:
-    assert Cadence.of(TrainPool(log_steps=3, eval_steps=4)) == Cadence(log_steps=3, eval_steps=4)
+def test_cadence_is_that_of_the_pool_within_what_the_recipe_allows() -> None:
+    recipe = Recipe.of(PretrainSpec(architecture="bert-tiny", max_steps=7))
+    assert Cadence.of(TrainPool(log_steps=3, eval_steps=4), recipe) == Cadence(log_steps=3, eval_steps=4)
+    short = replace(recipe, most_eval_steps=3)
+    assert [Cadence.of(TrainPool(eval_steps=num), short).eval_steps for num in (2, 500, 0)] == [2, 3, 0]

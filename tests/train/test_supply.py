@@ -10,7 +10,7 @@ from pipelines.errors import SpecError
 from pipelines.learning_spec import TrainPool
 from pipelines.train.network import make_network
 from pipelines.train.supply import open_supply
-from pipelines.train.trace import read_trace
+from pipelines.train.trace import Trace, read_trace
 from tests.tiny import save_model
 from tests.tiny_instances import prepare
 from tests.train.given import assignment
@@ -18,9 +18,9 @@ from tests.train.given import assignment
 
 def test_what_a_worker_reads_is_traced_as_the_loop_takes_it(prepared: Path, config: Path, tmp_path: Path) -> None:
     given = assignment(prepared, tmp_path / "model", config, TrainPool(trace=True))
-    model = make_network(given).model
+    model = make_network(given.course, given.pool).model
     for rank in (0, 1):
-        supply = open_supply(given, model, attempt=0, rank=rank)
+        supply = open_supply(given.course, given.pool, model, trace=Trace.of(given, rank, attempt=0))
         assert supply.cautions == ()
         assert supply.source.losses == ("mlm", "nsp")
         with closing(supply.source.steps(0, 16, rank, 2)) as steps:
@@ -37,7 +37,8 @@ def test_what_a_worker_reads_is_traced_as_the_loop_takes_it(prepared: Path, conf
 
 def test_without_a_trace_nothing_is_written(prepared: Path, config: Path, tmp_path: Path) -> None:
     given = assignment(prepared, tmp_path / "model", config, global_batch=100)
-    supply = open_supply(given, make_network(given).model, attempt=0, rank=0)
+    assert Trace.of(given, rank=0, attempt=0) is None
+    supply = open_supply(given.course, given.pool, make_network(given.course, given.pool).model, trace=None)
     with closing(supply.source.steps(0, 100, 0, 1)) as steps:
         next(steps)
     assert not (tmp_path / "model").exists()
@@ -53,4 +54,4 @@ def test_a_tokenizer_without_a_mask_is_refused(config: Path, tmp_path: Path) -> 
     instances = prepare(tmp_path / "instances", other)
     given = assignment(instances, tmp_path / "model", config)
     with pytest.raises(SpecError, match="the tokenizer has no mask token"):
-        open_supply(given, make_network(given).model, attempt=0, rank=0)
+        open_supply(given.course, given.pool, make_network(given.course, given.pool).model, trace=None)
