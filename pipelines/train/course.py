@@ -1,6 +1,7 @@
 """What differs between trainings, so that one loop, one crew and one end serve all of them.
 
 A course is what the driver gives to every worker: picklable, and good on every node. There it gives equipment.
+"""
 
 from __future__ import annotations
 
