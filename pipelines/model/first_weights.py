@@ -112,13 +112,13 @@ def _going_on(architecture: Architecture, objective: Objective, maker: Any, conf
             "of: correct that or fetch the model again"
         )
     missing = sorted(info["missing_keys"])
-    below = [name for name in missing if _is_below(name, module)]
+    below = [name for name in missing if is_below(name, module)]
     if below:
         raise SpecError(f"{path} lacks {len(below)} weights such as {below[0]}: fetch the model again")
     return FirstWeights(module, _parts(missing, objective), _parts(info["unexpected_keys"], objective))
 
 
-def _is_below(name: str, module: Any) -> bool:
+def is_below(name: str, module: Any) -> bool:
     """Whether a weight is of the network below the heads."""
     head = module.base_model is module or not name.startswith(f"{module.base_model_prefix}.")
     return not head and "pooler" not in name.split(".")

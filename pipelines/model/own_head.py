@@ -36,17 +36,18 @@ class OwnHead(nn.Module):
     """What stands behind the network in a ...ForSequenceClassification, ...ForTokenClassification or
     ...ForQuestionAnswering, in float32 whatever the network's precision.
 
-    ``whole`` loses its network to it. Several threads may call it at once.
+    ``whole`` loses its network to it. Several threads may call it at once. Where it ``learns`` it keeps its precision,
+    and the pooler is the network's own.
     """
 
-    def __init__(self, whole: Any, kind: ClassifierKind) -> None:
+    def __init__(self, whole: Any, kind: ClassifierKind, *, learns: bool = False) -> None:
         super().__init__()
         self.kind = kind
-        setattr(whole, whole.base_model_prefix, _Given(whole.base_model))
+        setattr(whole, whole.base_model_prefix, _Given(whole.base_model, learns))
         whole.config = copy.deepcopy(whole.config)  # the network keeps its own
         pad_id = getattr(whole.config, "pad_token_id", None)
         self._pad_id = whole.config.pad_token_id = NO_TOKEN if pad_id is None else pad_id
-        self.whole = whole.float().eval().requires_grad_(False)
+        self.whole = whole if learns else whole.float().eval().requires_grad_(False)
 
     def forward(self, hidden_td: Tensor, values: npt.NDArray[Any], lengths: npt.NDArray[np.int64]) -> Tensor:
         """Logits float32: [B, L] of chunks, [T, L] of tokens, [T, 2] of the tokens as an answer's start and end.
@@ -72,7 +73,7 @@ class OwnHead(nn.Module):
         hidden_bsd = hidden_td.new_zeros((*ids.shape, hidden_td.shape[1]), dtype=torch.float32)
         hidden_bsd[real_bs] = hidden_td.float()
         found = self.whole(input_ids=ids_bs, attention_mask=mask_bs, inputs_embeds=hidden_bsd)
-        return _logits_of(found, self.kind, real_bs)
+        return logits_of(found, self.kind, real_bs)
 
 
 def take_head(whole: Any, kind: ClassifierKind, num_labels: int) -> OwnHead:
@@ -97,6 +98,13 @@ def take_head(whole: Any, kind: ClassifierKind, num_labels: int) -> OwnHead:
     return head
 
 
+def head_beside(whole: Any, kind: ClassifierKind) -> OwnHead:
+    """The head of a model that stays whole, with the same parameters, so that gradients reach them."""
+    shell = copy.copy(whole)
+    shell._modules = dict(whole._modules)
+    return OwnHead(shell, kind, learns=True)
+
+
 @torch.inference_mode()
 def _tried(whole: Any, kind: ClassifierKind) -> tuple[OwnHead, Tensor, Tensor]:
     """The head, what it says of a chunk, and what the model said of it while it was whole."""
@@ -105,13 +113,13 @@ def _tried(whole: Any, kind: ClassifierKind) -> tuple[OwnHead, Tensor, Tensor]:
     ids = (pad_id + np.arange(1, TRIAL + 1)) % int(whole.config.vocab_size)
     ids_bs = torch.from_numpy(ids)[None].to(whole.device)
     inputs = {"input_ids": ids_bs, "attention_mask": torch.ones_like(ids_bs)}
-    expected = _logits_of(whole(**inputs), kind, torch.ones_like(ids_bs, dtype=torch.bool)).float()
+    expected = logits_of(whole(**inputs), kind, torch.ones_like(ids_bs, dtype=torch.bool)).float()
     hidden_td = whole.base_model(**inputs, return_dict=True).last_hidden_state[0]
     head = OwnHead(whole, kind)
     return head, head(hidden_td, ids, np.array([TRIAL])), expected
 
 
-def _logits_of(found: Any, kind: ClassifierKind, real_bs: Tensor) -> Tensor:
+def logits_of(found: Any, kind: ClassifierKind, real_bs: Tensor) -> Tensor:
     """Logits of what a model's class returned, padding left out."""
     if kind == "answer":
         ends_bs2: Tensor = torch.stack([found.start_logits, found.end_logits], dim=-1)
@@ -123,10 +131,11 @@ def _logits_of(found: Any, kind: ClassifierKind, real_bs: Tensor) -> Tensor:
 class _Given(nn.Module):
     """Stands for a network: its last hidden state is what it's given, pooled by the network's own pooler."""
 
-    def __init__(self, network: Any) -> None:
+    def __init__(self, network: Any, shared: bool) -> None:
         super().__init__()
         pooler = getattr(network, "pooler", None)
-        self.pooler = copy.deepcopy(pooler) if isinstance(pooler, nn.Module) else None
+        own = pooler if shared else copy.deepcopy(pooler)
+        self.pooler = own if isinstance(pooler, nn.Module) else None
         # ALBERT's and BigBird's pooler is a linear layer alone, with the activation beside it.
         names = ("pooler_activation", "activation") if isinstance(pooler, nn.Linear) else ()
         self.activation = next((getattr(network, name) for name in names if hasattr(network, name)), None)

@@ -6,7 +6,7 @@ Shapes: n instances of T tokens, padded to S.
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -18,19 +18,42 @@ from pipelines.text.pack import pack_batch, pad_batch, second_types
 from pipelines.text.training_batch import NO_LABEL, TrainingBatch
 
 
-def vectors(network: Network, batch: TrainingBatch, device: torch.device) -> Tensor:
+class Flat(Protocol):
+    """Token ids of sequences end to end."""
+
+    @property
+    def values(self) -> npt.NDArray[np.int32]:
+        """[T]."""
+        ...
+
+    @property
+    def offsets(self) -> npt.NDArray[np.int64]:
+        """[n + 1]."""
+        ...
+
+    @property
+    def segment_b_start(self) -> npt.NDArray[np.int32]:
+        """[n], 0: one segment."""
+        ...
+
+
+def vectors(network: Network, batch: Flat, device: torch.device) -> Tensor:
     """Vectors of all tokens of the batch end to end, [T, D], by the network's own path."""
-    offsets, rows = batch.offsets, np.arange(len(batch.offsets) - 1)
-    types = _types(batch, rows, padded=network.path == "padded")
-    typed = None if types is None else to_device(types, device)
     if network.path == "padded":
-        ids, mask = (to_device(array, device) for array in pad_batch(batch.values, offsets, rows, network.pad_id))
-        return network.padded(ids, mask, typed)
-    packed = pack_batch(batch.values, offsets, rows)
+        return network.padded(*padded_inputs(batch, network.pad_id, device))
+    rows = np.arange(len(batch.offsets) - 1)
+    packed = pack_batch(batch.values, batch.offsets, rows)
     ids, positions, cu_seqlens = (
         to_device(array, device) for array in (packed.input_ids, packed.position_ids, packed.cu_seqlens)
     )
-    return network.packed(ids, positions, cu_seqlens, packed.max_seqlen, typed)
+    return network.packed(ids, positions, cu_seqlens, packed.max_seqlen, _types(batch, rows, device, padded=False))
+
+
+def padded_inputs(batch: Flat, pad_id: int, device: torch.device) -> tuple[Tensor, Tensor, Tensor | None]:
+    """Token ids, mask and types of the batch side by side, [n, S] each; no types where there is one segment each."""
+    rows = np.arange(len(batch.offsets) - 1)
+    ids, mask = (to_device(array, device) for array in pad_batch(batch.values, batch.offsets, rows, pad_id))
+    return ids, mask, _types(batch, rows, device, padded=True)
 
 
 def to_device(array: npt.NDArray[Any], device: torch.device) -> Tensor:
@@ -53,10 +76,10 @@ def or_blank(batch: TrainingBatch, pad_id: int) -> TrainingBatch:
     )
 
 
-def _types(batch: TrainingBatch, rows: npt.NDArray[np.int64], *, padded: bool) -> npt.NDArray[np.int64] | None:
+def _types(batch: Flat, rows: npt.NDArray[np.int64], device: torch.device, *, padded: bool) -> Tensor | None:
     """Types of the batch's tokens; None where no instance has a second segment."""
     if not batch.segment_b_start.any():
         return None
     lengths = np.diff(batch.offsets)
     starts = np.where(batch.segment_b_start > 0, batch.segment_b_start, lengths)
-    return second_types(batch.offsets, rows, starts, padded=padded)
+    return to_device(second_types(batch.offsets, rows, starts, padded=padded), device)

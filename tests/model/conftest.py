@@ -13,6 +13,7 @@ import pytest
 
 from pipelines.model.folder import ModelFolder, read_folder, resolve
 from pipelines.spec import EmbedSpec
+from pipelines.text.example_batch import ExampleBatch
 from pipelines.text.training_batch import NO_LABEL, TrainingBatch
 from tests.tiny import VOCABULARY
 
@@ -163,3 +164,33 @@ def training_batch(objective: str, lengths: list[int], seed: int = 0, **fields: 
     if objective == "span":
         made |= {"positions": positions[:0], "target_offsets": np.concatenate([[0], np.cumsum(targets)])}
     return TrainingBatch(**{**made, **fields})
+
+
+def example_batch(task: str, lengths: list[int], num_labels: int = 3, seed: int = 0, **fields: Any) -> ExampleBatch:
+    """Examples of random tokens and targets; half of them are pairs. Of an embedding each three texts are one."""
+    rng = np.random.default_rng(seed)
+    count, offsets = len(lengths), np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
+    values = rng.integers(5, len(VOCABULARY), offsets[-1]).astype(np.int32)
+    starts = rng.integers(1, np.maximum(2, lengths)).astype(np.int32)
+    starts[::2] = 0
+    tags = rng.integers(0, num_labels, offsets[-1])
+    tags[rng.random(len(tags)) < 0.4] = NO_LABEL
+    ends = np.sort(rng.integers(0, np.array(lengths)[:, None], (count, 2)), axis=1)
+    targets = {
+        "classification": rng.integers(0, num_labels, count),
+        "multi_label": rng.integers(0, 2, (count, num_labels)).astype(np.float32),
+        "regression": rng.normal(size=count).astype(np.float32),
+        "token_classification": tags,
+        "question_answering": ends.astype(np.int64),
+        "embedding": np.zeros(0, np.float32),
+    }
+    made: dict[str, Any] = {
+        "task": task,
+        "values": values,
+        "offsets": offsets,
+        "segment_b_start": starts if task != "embedding" else np.zeros_like(starts),
+        "targets": targets[task],
+        "number": np.arange(count if task != "embedding" else count // 3),
+        "examples": np.arange(0, count + 1, 3) if task == "embedding" else None,
+    }
+    return ExampleBatch(**{**made, **fields})

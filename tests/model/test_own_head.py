@@ -12,7 +12,7 @@ from torch import nn
 
 from pipelines.errors import SpecError
 from pipelines.model import own_head
-from pipelines.model.own_head import take_head
+from pipelines.model.own_head import head_beside, take_head
 
 LENGTHS = np.array([3, 21, 1, 9, 9, 32])
 
@@ -68,6 +68,19 @@ def test_a_text_that_ends_with_the_padding_token(make_folder: Callable[..., Path
         hidden = torch.cat([whole.base_model(row[None]).last_hidden_state[0] for row in ids.split([3, 4, 1])])
         found = take_head(whole, "sequence", 2)(hidden, ids.numpy(), np.array([3, 4, 1]))
     torch.testing.assert_close(found, wanted, atol=1e-5, rtol=0)
+
+
+def test_a_head_beside_its_model_learns_with_it(make_folder: Callable[..., Path]) -> None:
+    whole = whole_model(make_folder("Bert", kind="ForSequenceClassification"), "SequenceClassification")
+    ids = torch.from_numpy(np.random.default_rng(4).integers(5, 60, LENGTHS.sum()))
+    wanted, names = expected(whole, ids), set(whole.state_dict())
+    found = head_beside(whole, "sequence")(vectors(whole.base_model, ids), ids.numpy(), LENGTHS)
+    torch.testing.assert_close(found, wanted, atol=1e-5, rtol=0)
+    found.square().sum().backward()
+    assert all(weight.grad is not None and weight.grad.any() for weight in whole.classifier.parameters())
+    assert whole.bert.pooler.dense.weight.grad.any()
+    assert set(whole.state_dict()) == names
+    torch.testing.assert_close(expected(whole, ids), wanted)
 
 
 def test_threads_do_not_meet(make_folder: Callable[..., Path]) -> None:

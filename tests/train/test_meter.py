@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import math
 from dataclasses import asdict
 
 from pipelines.train.meter import Meter, Tally
@@ -17,6 +18,12 @@ def test_steps_add_up_to_means_over_what_was_told() -> None:
     assert tally.means() == ({"words": 2.5}, {"words": 0.5})
     meter.begin()
     assert meter.tally == Tally()
+
+
+def test_what_has_no_right_and_wrong_has_no_accuracy() -> None:
+    tally = Tally(counts={"value": 2, "class": 4}, sums={"value": 3.0, "class": 2.0})
+    tally.correct = {"value": math.nan, "class": 3.0}
+    assert tally.means() == ({"value": 1.5, "class": 0.5}, {"class": 0.75})
 
 
 def test_a_tally_is_plain_values() -> None:
