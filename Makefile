@@ -1,5 +1,5 @@
 # make embed          set-up, the demo corpus, about a minute of embedding (ROWS=all for all of it, ROWS=500 for less)
-# make predict        set-up, a small masked language model, made once in SECONDS=300, about a minute of predicting (ROWS=)
+# make predict        set-up, the model of make pretrain if it is not there yet, about a minute of predicting with it (ROWS=)
 # make pretrain       set-up, whole speeches to instances, MiniLM trained on them for SECONDS=600 (or STEPS=), masks filled
 # make test           set-up, ruff, mypy, the whole test suite
 # make bench          Manta beside its peers on the same text (ROWS=, ROUNDS=); writes benchmarks/results/
@@ -15,20 +15,26 @@ PYTHON ?= python3
 ROUNDS ?= 3
 QUERY ?= What do we owe to soldiers who came home from the war?
 TEXT ?= The president of the United [MASK]
-SECONDS ?= 300
+SECONDS ?= 600
 SCORED_ROWS ?= 24
 
 SHELL := /bin/bash
 VENV := .venv/bin/python
 READY := .venv/requirements.lock
 
-# The demo corpus, and the model once; STEPS= trains for so many steps in place of SECONDS. Predictions of a model that is
-# gone would be in the way of its successor's.
-define MASKED_MODEL
-$(VENV) -m examples.demo_corpus --output build/sotu && \
-  $(VENV) -m examples.demo_corpus --output build/sotu-few --num_shards 1 --every 64 && \
-  { test -d build/minilm-mlm || { rm -rf build/sotu-predictions && \
-    $(VENV) -m examples.warm_start $(if $(STEPS),--steps $(STEPS),--seconds $(SECONDS)); }; }
+# STEPS= is for a trial: its model, and what that predicts, stand beside the others.
+TRIAL := $(if $(STEPS),-$(STEPS)-steps)
+MODEL := build/sotu-bert$(TRIAL)
+BUDGET := $(if $(STEPS),--spec.time_budget "" --spec.max_steps $(STEPS),--spec.time_budget $(SECONDS)s)
+# Paragraphs of the speeches that the model has not learnt from.
+UNSEEN := -m examples.demo_corpus --output build/sotu-few --num_shards 1 --every 5 --held_out 0.05
+
+# A training that was interrupted goes on; one that came to its end has nothing to do.
+define PRETRAIN
+$(VENV) -m examples.demo_corpus --output build/sotu-speeches --whole true --num_shards 2 && \
+  $(VENV) -m jobs.prepare --config examples/prepare-sotu.yaml && \
+  $(VENV) -m jobs.pretrain --config examples/pretrain-sotu.yaml $(BUDGET) --output $(MODEL) \
+  $$(test ! -d $(MODEL)/_manta/checkpoints || echo --resume)
 endef
 
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
@@ -45,23 +51,22 @@ embed: $(READY)
 	@$(VENV) -m examples.neighbours "$(QUERY)"
 
 predict: ROWS ?= all
-predict: $(READY)
-	@$(MASKED_MODEL)
-	@$(VENV) -m jobs.predict --config examples/predict-sotu.yaml $(if $(filter all,$(ROWS)),,--limit $(ROWS))
-	@$(VENV) -m examples.surprises
-	@$(VENV) -m jobs.predict --spec.model build/minilm-mlm --text "$(TEXT)"
+predict: $(READY) $(MODEL)/config.json
+	@$(VENV) $(UNSEEN)
+	@$(VENV) -m jobs.predict --config examples/predict-sotu.yaml $(if $(filter all,$(ROWS)),,--limit $(ROWS)) \
+	  --spec.model $(MODEL) --output build/sotu-predictions$(TRIAL)
+	@$(VENV) -m examples.surprises --model $(MODEL) --predictions build/sotu-predictions$(TRIAL)
+	@$(VENV) -m jobs.predict --spec.model $(MODEL) --text "$(TEXT)"
 
-# A training that was interrupted goes on; one that came to its end has nothing to do. STEPS= is for a trial beside it.
-pretrain: BUDGET = $(if $(STEPS),--spec.time_budget "" --spec.max_steps $(STEPS),--spec.time_budget $(SECONDS)s)
-pretrain: MODEL = build/sotu-bert$(if $(STEPS),-$(STEPS)-steps)
-pretrain: SECONDS = 600
 pretrain: $(READY)
-	@$(VENV) -m examples.demo_corpus --output build/sotu-speeches --whole true --num_shards 2
-	@$(VENV) -m jobs.prepare --config examples/prepare-sotu.yaml
-	@$(VENV) -m jobs.pretrain --config examples/pretrain-sotu.yaml $(BUDGET) --output $(MODEL) \
-	  $$(test ! -d $(MODEL)/_manta/checkpoints || echo --resume)
+	@$(PRETRAIN)
 	@$(VENV) -m jobs.predict --spec.model $(MODEL) --text "$(TEXT)"
 	@echo "Curves: $(MODEL)/curves.png"
+
+# What predicts needs one, of whichever age; predictions of a model that is gone would be in the way of its successor's.
+$(MODEL)/config.json: | $(READY)
+	@rm -rf build/sotu-predictions$(TRIAL)
+	@$(PRETRAIN)
 
 test: $(READY)
 	@$(VENV) -m ruff check --quiet .
@@ -75,9 +80,9 @@ bench: $(READY)
 	@$(VENV) -m benchmarks.embed --documents build/sotu --rows $(ROWS) --rounds $(ROUNDS)
 
 bench-predict: ROWS ?= 256
-bench-predict: $(READY)
-	@$(MASKED_MODEL)
-	@$(VENV) -m benchmarks.predict --rows $(ROWS) --scored_rows $(SCORED_ROWS) --rounds $(ROUNDS)
+bench-predict: $(READY) $(MODEL)/config.json
+	@$(VENV) $(UNSEEN)
+	@$(VENV) -m benchmarks.predict --model $(MODEL) --rows $(ROWS) --scored_rows $(SCORED_ROWS) --rounds $(ROUNDS)
 
 bench-pretrain: STEPS = 20
 bench-pretrain: $(READY)

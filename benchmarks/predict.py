@@ -1,7 +1,7 @@
 """Filling masks and pseudo-perplexities: Manta beside a plain transformers loop, on the same text with the same model.
 
 Each contestant runs in a process of its own, in rounds of alternating order (``benchmarks.contest``). The model is the
-demo's, which ``examples.warm_start`` makes. For filling, every twelfth word of a text is replaced by the mask first, so
+demo's, which ``make pretrain`` makes. For filling, every twelfth word of a text is replaced by the mask first, so
 that all read the same.
 
     python -m benchmarks.predict --rows 256 --scored_rows 24 --rounds 3
@@ -152,7 +152,7 @@ def section(task: str, num_rows: int, rounds: int, documents: Path, model: Path,
 
 def main(
     documents: Path = Path("build/sotu"),
-    model: Path = Path("build/minilm-mlm"),
+    model: Path = Path("build/sotu-bert"),
     rows: int = 256,
     scored_rows: int = 24,
     rounds: int = 3,

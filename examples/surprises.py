@@ -16,7 +16,6 @@ from typing import Any
 
 import jsonargparse
 import pyarrow.dataset as ds
-import yaml
 from tokenizers import Tokenizer
 
 LEAST_SCORED = 20
@@ -46,11 +45,11 @@ class Guess:
         return f"{self.before}[{self.word}]{self.after}\n    {told}   ({self.about})"
 
 
-def predictions(job: dict[str, Any]) -> list[dict[str, Any]]:
-    """The rows of the job's output, each with its text."""
-    corpus = ds.dataset(job["documents"]).to_table(columns=["id", "text"]).to_pylist()
+def with_texts(predictions: Path, documents: Path) -> list[dict[str, Any]]:
+    """The rows of an output, each with its text."""
+    corpus = ds.dataset(documents).to_table(columns=["id", "text"]).to_pylist()
     texts = {row["id"]: row["text"] for row in corpus}
-    return [row | {"text": texts[row["id"]]} for row in ds.dataset(f"{job['output']}/parts").to_table().to_pylist()]
+    return [row | {"text": texts[row["id"]]} for row in ds.dataset(predictions / "parts").to_table().to_pylist()]
 
 
 def by_surprise(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
@@ -106,17 +105,23 @@ def show(row: dict[str, Any]) -> str:
     return f"{head}\n{textwrap.indent(textwrap.fill(text, 100), ' ' * 9)}"
 
 
-def main(job: Path = Path("examples/predict-sotu.yaml"), count: int = 3) -> None:
+def main(
+    documents: Path = Path("build/sotu-few"),
+    predictions: Path = Path("build/sotu-predictions"),
+    model: Path = Path("build/sotu-bert"),
+    count: int = 3,
+) -> None:
     """Print what the predictions say.
 
     Args:
-        job: Config of the job that made them.
+        documents: The corpus.
+        predictions: What jobs.predict wrote.
+        model: The model that it did that with.
         count: Number of paragraphs, and of words, of each kind.
     """
-    asked = yaml.safe_load(job.read_text())
-    rows = predictions(asked)
+    rows = with_texts(predictions, documents)
     ranked = by_surprise(rows)
-    tokenizer = Tokenizer.from_file(f"{asked['spec']['model']}/tokenizer.json")
+    tokenizer = Tokenizer.from_file(str(model / "tokenizer.json"))
     found = [guess for row in rows for guess in guesses(row, tokenizer)]
     share = sum(guess.right for guess in found) / max(len(found), 1)
     print(f"Pseudo-perplexity of {len(ranked):,} paragraphs. Least surprising:", *map(show, ranked[:count]), sep="\n\n")

@@ -113,7 +113,10 @@ def test_every_package_of_the_house_is_installed_by_setuptools() -> None:
     assert [str(folder) for folder in sorted(folders) if not (ROOT / folder / "__init__.py").is_file()] == []
 
 
-@pytest.mark.parametrize("target", ["embed", "predict", "test", "bench", "bench-predict", "memory", "lock", "clean"])
+@pytest.mark.parametrize(
+    "target",
+    ["embed", "predict", "pretrain", "test", "bench", "bench-predict", "bench-pretrain", "memory", "lock", "clean"],
+)
 def test_makefile_has_its_targets(target: str) -> None:
     plan = make("--dry-run", target)
     assert plan.returncode == 0, plan.stderr
@@ -127,10 +130,12 @@ def test_rows_become_a_limit() -> None:
 
 
 def test_steps_stand_for_seconds() -> None:
-    assert "--seconds 300" in make("--dry-run", "predict").stdout
-    assert "--seconds 60" in make("--dry-run", "predict", "SECONDS=60").stdout
-    assert "--steps 3;" in make("--dry-run", "predict", "STEPS=3").stdout
-    assert "--limit" not in make("--dry-run", "predict").stdout
+    assert "--spec.time_budget 600s --output build/sotu-bert " in make("--dry-run", "pretrain").stdout
+    assert "--spec.time_budget 60s" in make("--dry-run", "pretrain", "SECONDS=60").stdout
+    trial = make("--dry-run", "predict", "STEPS=3").stdout
+    assert '--spec.time_budget "" --spec.max_steps 3 --output build/sotu-bert-3-steps ' in trial
+    assert "--spec.model build/sotu-bert-3-steps --output build/sotu-predictions-3-steps" in trial
+    assert "--limit" not in trial
     assert (
         "--rows 8 --scored_rows 2 --rounds 1"
         in make("--dry-run", "bench-predict", "ROWS=8", "SCORED_ROWS=2", "ROUNDS=1").stdout

@@ -64,6 +64,14 @@ def test_the_first_shard_alone_knows_every_century(corpus: Path) -> None:
     assert {year // 100 for year in years} == {17, 18, 19, 20}
 
 
+def test_speeches_that_are_held_out_are_those_that_prepare_holds_out() -> None:
+    """What build/sotu-instances/held_out/ has: the examples are right only as long as that is so."""
+    names = {row["id"] for row in demo_corpus.documents(whole=True, held_out=0.05).to_pylist()}
+    assert len(names) == 21
+    assert names == {row["id"].rpartition("-")[0] for row in demo_corpus.documents(held_out=0.05).to_pylist()}
+    assert sorted(names)[:3] == ["1794-Washington-1", "1810-Madison-1", "1815-Madison-1"]
+
+
 def test_writing_again_changes_nothing_and_mends_what_is_broken(tmp_path: Path) -> None:
     demo_corpus.write(tmp_path, num_shards=2)
     before = {path: (path.read_bytes(), path.stat().st_mtime_ns) for path in tmp_path.iterdir()}

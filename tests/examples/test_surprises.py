@@ -7,7 +7,6 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-import yaml
 from tokenizers import Tokenizer
 
 from examples import surprises
@@ -95,13 +94,7 @@ def test_main_reads_the_output_of_the_job(tmp_path: Path, capsys: pytest.Capture
     pq.write_table(pa.Table.from_pylist(rows), tmp_path / "out/parts/shard/0-3.parquet")
     pq.write_table(texts, tmp_path / "corpus.parquet")
     save_tokenizer(tmp_path)
-    spec = {
-        "documents": str(tmp_path / "corpus.parquet"),
-        "output": str(tmp_path / "out"),
-        "spec": {"model": str(tmp_path)},
-    }
-    (tmp_path / "job.yaml").write_text(yaml.safe_dump(spec))
-    surprises.main(tmp_path / "job.yaml", count=1)
+    surprises.main(tmp_path / "corpus.parquet", tmp_path / "out", tmp_path, count=1)
     told = capsys.readouterr().out
     least, most = told.index("2.0  P, 1901  (1)"), told.index("99.0  P, 1902  (2)")
     assert least < told.index("A ship.") < most < told.index("Gold, and a horse.")
