@@ -9,6 +9,7 @@ Shapes: n examples of m texts in all (an anchor, its positive, and negatives), d
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -40,7 +41,7 @@ class Roles:
         return cls(places, np.fromiter(map(_key, ids), np.int64, len(ids)))
 
     @classmethod
-    def joined(cls, parts: list[Roles]) -> Roles:
+    def joined(cls, parts: Sequence[Roles]) -> Roles:
         """Those of several batches, end to end."""
         return cls(*(np.concatenate([getattr(one, name) for one in parts]) for name in ("places", "keys")))
 
@@ -64,7 +65,8 @@ def match(vectors_md: Tensor, roles: Roles, temperature: float) -> Matched:
     anchors, documents = (np.flatnonzero(found) for found in (roles.places == ANCHOR, roles.places != ANCHOR))
     own_n = np.flatnonzero(roles.places[documents] == POSITIVE)
     unit_md = normalize(vectors_md.float(), dim=-1)
-    logits_nd = unit_md[_on(anchors, vectors_md)] @ unit_md[_on(documents, vectors_md)].T / temperature
+    with torch.autocast(vectors_md.device.type, enabled=False):
+        logits_nd = unit_md[_on(anchors, vectors_md)] @ unit_md[_on(documents, vectors_md)].T / temperature
     logits_nd = logits_nd.masked_fill(_on(_same(roles, anchors, documents, own_n), vectors_md), -torch.inf)
     own = _on(own_n, vectors_md)
     with torch.no_grad():

@@ -58,12 +58,15 @@ class FinetuningModel(LearningModel):
         self._packed_logits = self._beside() if self.path == "packed" and sentence_head is None else None
 
     @property
-    def is_contrastive(self) -> bool:
-        """Whether a loss is of all texts of a global batch at once, so that micro-batches have none of their own."""
-        return self.lesson.is_contrastive
+    def temperature(self) -> float | None:
+        """Of a loss that is of all texts of a global batch at once; None where each micro-batch has its own."""
+        return self.lesson.temperature if self.lesson.is_contrastive else None
 
     def forward(self, batch: ExampleBatch, loss_of: LossOf | None = None) -> dict[str, LossSum]:
-        """The loss of the task by its name in ``LOSSES``; ``loss_of`` is asked in place of the task's own."""
+        """The loss of the task by its name in ``LOSSES``; ``loss_of`` is asked in place of the task's own.
+
+        Without it the negatives of a contrastive loss are those of the batch.
+        """
         told = self._told(batch)
         return {LOSSES[self.lesson.task]: loss_of(told) if loss_of else self._loss(told, batch)}
 
@@ -135,7 +138,7 @@ class FinetuningModel(LearningModel):
             return value_loss(told, targets)
         if task == "question_answering":
             return answer_loss(told, targets, np.diff(batch.offsets).tolist() if len(batch) else [])
-        return self._contrast(told, batch) if self.is_contrastive else self._scores(told, targets, batch)
+        return self._contrast(told, batch) if self.lesson.is_contrastive else self._scores(told, targets, batch)
 
     def _contrast(self, vectors_md: Tensor, batch: ExampleBatch) -> LossSum:
         """The batch by itself."""

@@ -13,7 +13,7 @@ from typing import Any
 
 import torch
 import torch.distributed as dist
-from torch import nn
+from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
 
@@ -61,6 +61,16 @@ class Ranks:
         found = [None] * self.world
         dist.all_gather_object(found, value, group=self._group)
         return found
+
+    def rows(self, own: Tensor, counts: Sequence[int]) -> list[Tensor]:
+        """What each worker gave, in order, on all of them: so many rows each, on the device where its own are."""
+        if self.world == 1:
+            return [own]
+        even = own.new_zeros(max(counts), *own.shape[1:])
+        even[: len(own)] = own
+        found = [torch.empty_like(even) for _ in counts]
+        dist.all_gather(found, even)
+        return [rows[:count] for rows, count in zip(found, counts, strict=True)]
 
     def wrapped(self, model: nn.Module) -> nn.Module:
         """The network with its gradients averaged over the workers as they are made; alone, the network itself.

@@ -16,9 +16,11 @@ from torch import Tensor, nn
 from torch.optim import AdamW
 
 from pipelines.model.device import DTYPES, Precision
+from pipelines.model.finetuning import LossOf
 from pipelines.text.draws import bits
 from pipelines.train.optimizer import AdamSettings, clip, learned, make_optimizer
 from pipelines.train.ranks import Ranks, keeping
+from pipelines.train.rehearsal import rehearse
 from pipelines.train.source import Batch, LossSum, Share
 
 DROPOUT = 0x64726F70
@@ -40,7 +42,8 @@ class Stepper:
     """Moves the weights of a network. All workers make the same steps, each with micro-batches of its own.
 
     ``model`` gives from a batch a LossSum for each name. Each micro-batch has dropout of its own: a function of the
-    seed, of the step and of its place in it.
+    seed, of the step and of its place in it. Where the model has a ``temperature``, its loss is of the vectors of all
+    micro-batches at once (``pipelines.train.rehearsal``).
     """
 
     def __init__(
@@ -71,10 +74,10 @@ class Stepper:
         self.optimizer.zero_grad(set_to_none=True)
         # Workers' gradients are averaged, and should be added.
         weights = {name: self._ranks.world / counts[name] if counts[name] else 0.0 for name in self._losses}
-        for index, batch in enumerate(share.batches):
+        for index, (batch, how) in enumerate(zip(share.batches, self._parts(number, share.batches), strict=True)):
             self._sow(dropout_seed(self._seed, number, self._ranks.rank, index))
             with keeping(self._module, share=index == len(share.batches) - 1):
-                self._backward(number * MICRO_BATCHES + index, batch, weights)
+                self._backward(number * MICRO_BATCHES + index, batch, how, weights)
         self._norm = clip(self._weights, self._settings.max_grad_norm)
         self._strange = _noted(self._strange, self._norm, number)
         _set_rate(self.optimizer, learning_rate)
@@ -111,9 +114,23 @@ class Stepper:
         else:
             torch.default_generator.manual_seed(seed)
 
-    def _backward(self, place: int, batch: Batch, weights: Mapping[str, float]) -> None:
+    def _parts(self, number: int, batches: Sequence[Any]) -> Sequence[Sequence[LossOf]]:
+        """What the network is told beside each micro-batch: its part of a loss of all of them, where that is one."""
+        temperature = getattr(self.model, "temperature", None)
+        if temperature is None:
+            return [()] * len(batches)
+
+        def vectors_of(index: int) -> Tensor:
+            self._sow(dropout_seed(self._seed, number, self._ranks.rank, index))
+            with self.autocast():
+                vectors: Tensor = self.model.told(batches[index])
+            return vectors
+
+        return [(part,) for part in rehearse(batches, temperature, self._ranks, vectors_of)]
+
+    def _backward(self, place: int, batch: Batch, how: Sequence[LossOf], weights: Mapping[str, float]) -> None:
         with self.autocast():
-            found: Mapping[str, LossSum] = self._module(batch)
+            found: Mapping[str, LossSum] = self._module(batch, *how)
         loss = torch.stack([found[name].sum * weights[name] for name in self._losses]).sum()
         loss.backward()
         self._sums += told_of(found, self._losses)
