@@ -12,11 +12,11 @@ import numpy as np
 import torch
 
 from pipelines.errors import SpecError
-from pipelines.model.device import DTYPES, Precision, pick_token_budget
-from pipelines.model.pretraining import PretrainingModel
+from pipelines.model.device import Precision, autocast, pick_token_budget
 from pipelines.model.refusal import is_out_of_memory
 from pipelines.text.objectives import Task
 from pipelines.text.training_batch import NO_LABEL, Instances
+from pipelines.train.source import Batch
 
 TRIED = (4096, 8192)
 """Tokens of the two trials."""
@@ -29,10 +29,11 @@ LONGEST = 512
 """Tokens of an instance of a trial, where the network has not fewer positions."""
 
 
-def training_budget(wish: int | str, model: PretrainingModel, task: Task, precision: Precision) -> int:
+def training_budget(wish: int | str, model: Any, trial: Callable[[int], Batch], precision: Precision) -> int:
     """Tokens of a micro-batch; auto: what fits on the GPU, a power of two; on a CPU what suits its caches.
 
-    SpecError where not even ``LEAST`` fit.
+    ``trial`` makes a batch of so many tokens for the network, which has a ``device``. SpecError where not even
+    ``LEAST`` fit.
     """
     most = pick_token_budget(wish, model.device)
     if wish != "auto" or model.device.type != "cuda":
@@ -41,7 +42,7 @@ def training_budget(wish: int | str, model: PretrainingModel, task: Task, precis
     free, _ = torch.cuda.mem_get_info(model.device)
     room = free + torch.cuda.memory_allocated(model.device)
     moments = MOMENT_BYTES * sum(weight.numel() for weight in model.parameters())
-    budget = fitting(lambda tokens: _peak_bytes(model, task, precision, tokens), int(FILLED * room) - moments, most)
+    budget = fitting(lambda tokens: _peak_bytes(model, trial(tokens), precision), int(FILLED * room) - moments, most)
     torch.cuda.empty_cache()
     return budget
 
@@ -82,14 +83,13 @@ def _or_none(peak_bytes: Callable[[int], int], tokens: int) -> int | None:
         raise
 
 
-def _peak_bytes(model: PretrainingModel, task: Task, precision: Precision, tokens: int) -> int:
-    """Most bytes of tensors while so many tokens are trained on; weights stay as they are."""
+def _peak_bytes(model: Any, batch: Batch, precision: Precision) -> int:
+    """Most bytes of tensors while a batch is trained on; weights stay as they are."""
     torch.cuda.empty_cache()
     torch.cuda.reset_peak_memory_stats(model.device)
-    batch = task.batch(made_up(model.config, task, tokens))
     model.train()
     try:
-        with torch.autocast("cuda", dtype=DTYPES[precision], enabled=precision != "float32"):
+        with autocast(model.device, precision):
             found = model(batch)
         torch.stack([loss.sum for loss in found.values()]).sum().backward()
         return torch.cuda.max_memory_allocated(model.device)
@@ -97,10 +97,15 @@ def _peak_bytes(model: PretrainingModel, task: Task, precision: Precision, token
         model.zero_grad(set_to_none=True)
 
 
+def trial_sizes(config: Any, tokens: int) -> tuple[int, int]:
+    """Instances of a trial of so many tokens, and tokens of each: as many as the positions, or LONGEST."""
+    length = min(LONGEST, getattr(config, "max_position_embeddings", 0) or LONGEST, tokens)
+    return max(1, tokens // length), length
+
+
 def made_up(config: Any, task: Task, tokens: int) -> Instances:
     """Instances of so many tokens in all (at least one), each as long as the network's positions or LONGEST."""
-    length = min(LONGEST, getattr(config, "max_position_embeddings", 0) or LONGEST, tokens)
-    count = max(1, tokens // length)
+    count, length = trial_sizes(config, tokens)
     ordinary = task.vocabulary.ordinary
     return Instances(
         values=ordinary[np.arange(count * length) % len(ordinary)].astype(np.int32),

@@ -18,8 +18,8 @@ from pipelines.model.vocabulary import read_vocabulary
 from pipelines.store.models import fetch
 from pipelines.text.objectives import Task
 from pipelines.train.feed import Feed
-from pipelines.train.fitting import training_budget
-from pipelines.train.instance_source import Cut, InstanceSource
+from pipelines.train.fitting import made_up, training_budget
+from pipelines.train.instance_source import Cut, InstanceSource, Masking
 from pipelines.train.source import Source
 from pipelines.train.token_counts import count_tokens
 from pipelines.train.trace import Trace, TracedSource
@@ -54,14 +54,16 @@ def open_supply(course: PretrainCourse, pool: TrainPool, model: PretrainingModel
         share=spec.mask_probability,
         whole_words=spec.whole_words,
     )
-    budget = training_budget(pool.token_budget, model, task, pick_precision(spec.precision, model.device))
+    precision = pick_precision(spec.precision, model.device)
+    budget = training_budget(
+        pool.token_budget, model, lambda tokens: task.batch(made_up(model.config, task, tokens)), precision
+    )
     source = InstanceSource(
         feed,
         course.held_out,
-        task=task,
+        maker=Masking(task, model.flops),
         cut=Cut(token_budget=budget, padded=model.path == "padded"),
         max_held_out=spec.max_eval_instances,
-        flops=model.flops,
     )
     cautions = tuple(feed.cautions(spec.global_batch))
     counts = partial(count_tokens, course.train, vocabulary)

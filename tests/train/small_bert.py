@@ -18,7 +18,7 @@ from pipelines.train.checkpoints import Checkpoints
 from pipelines.train.evaluation import LossEvaluator
 from pipelines.train.events import Event
 from pipelines.train.feed import Feed
-from pipelines.train.instance_source import Cut, InstanceSource
+from pipelines.train.instance_source import Cut, InstanceSource, Masking
 from pipelines.train.keeper import Keeper
 from pipelines.train.loop import Training
 from pipelines.train.optimizer import AdamSettings
@@ -79,10 +79,9 @@ def small_bert(
         InstanceSource(
             feed,
             held_out,
-            task=task,
+            maker=Masking(task, model.flops),
             cut=Cut(token_budget=budget, padded=not packed),
             max_held_out=10,
-            flops=model.flops,
         ),
         evaluator=LossEvaluator(model, ("mlm", "nsp"), precision),
         recipe=Recipe(

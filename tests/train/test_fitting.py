@@ -10,11 +10,17 @@ import torch
 from pipelines.errors import SpecError
 from pipelines.model.device import CPU_TOKEN_BUDGET
 from pipelines.text.objectives import Task
+from pipelines.text.training_batch import TrainingBatch
 from pipelines.train.fitting import fitting, made_up, training_budget
 from tests.train.small_bert import VOCABULARY, network
 
 MOST = 65_536
 TASK = Task(objective="mlm+nsp", vocabulary=VOCABULARY, seed=0)
+
+
+def trial(tokens: int) -> TrainingBatch:
+    """What the small network is tried with."""
+    return TASK.batch(made_up(SimpleNamespace(max_position_embeddings=64), TASK, tokens))
 
 
 def memory(fixed: int, a_token: int, there_is: int = 10**12) -> Callable[[int], int]:
@@ -60,8 +66,8 @@ def test_other_errors_are_not_taken_for_memory() -> None:
 
 def test_a_wish_is_a_wish_and_a_cpu_has_memory() -> None:
     model = network(0.0)
-    assert training_budget(700, model, TASK, "float32") == 700
-    assert training_budget("auto", model, TASK, "float32") == CPU_TOKEN_BUDGET
+    assert training_budget(700, model, trial, "float32") == 700
+    assert training_budget("auto", model, trial, "float32") == CPU_TOKEN_BUDGET
 
 
 def test_what_is_tried_is_as_long_as_it_can_be_and_tells_something() -> None:
@@ -79,5 +85,5 @@ def test_what_is_tried_is_as_long_as_it_can_be_and_tells_something() -> None:
 def test_what_fits_on_a_gpu_is_trained_on() -> None:
     model = network(0.1).to("cuda")
     before = {name: weight.clone() for name, weight in model.named_parameters()}
-    assert training_budget("auto", model, TASK, "bfloat16") >= 4096
+    assert training_budget("auto", model, trial, "bfloat16") >= 4096
     assert all(torch.equal(weight, before[name]) for name, weight in model.named_parameters())

@@ -21,8 +21,9 @@ from pipelines.text.masking import Vocabulary
 from pipelines.text.objectives import Task
 from pipelines.text.training_batch import TrainingBatch
 from pipelines.train.checkpoints import Checkpoints
+from pipelines.train.evaluation import LossEvaluator
 from pipelines.train.feed import Feed
-from pipelines.train.instance_source import Cut, InstanceSource
+from pipelines.train.instance_source import Cut, InstanceSource, Masking
 from pipelines.train.keeper import Keeper
 from pipelines.train.loop import Training
 from pipelines.train.recipe import Cadence
@@ -58,7 +59,12 @@ def held_out(location: Location) -> RowGroups:
 def source(row_groups: RowGroups, held_out: RowGroups, task: Task = TASK, cut: Cut = PADDED) -> InstanceSource:
     feed = Feed(row_groups, num_streams=4, seed=5)
     return InstanceSource(
-        feed, held_out, task=task, cut=cut, max_held_out=20, depth=3, flops=lambda lengths, told: lengths.sum() + told
+        feed,
+        held_out,
+        maker=Masking(task, lambda lengths, told: lengths.sum() + told),
+        cut=cut,
+        max_held_out=20,
+        depth=3,
     )
 
 
@@ -91,7 +97,7 @@ def unmasked(batch: Any) -> TrainingBatch:
 @pytest.mark.parametrize("cut", [PADDED, PACKED])
 def test_micro_batches_hold_each_instance_once_within_the_budget(cut: Cut) -> None:
     given_ones = instances([row[0] for row in drawn_rows(40, 3)])
-    found = list(cut.batches(given_ones, TASK))
+    found = [TASK.batch(part) for part in cut.parts(given_ones)]
     assert len(found) > 1
     assert Counter(seen(map(unmasked, found))) == Counter(tuple(row[0]) for row in drawn_rows(40, 3))
     lengths = [np.diff(batch.offsets) for batch in found]
@@ -187,5 +193,6 @@ def trained(made: InstanceSource, output: Path) -> dict[str, torch.Tensor]:
     model = PretrainingModel(BertForPreTraining(config), "mlm+nsp")
     recipe = replace(small_recipe(), pace=Pace(max_steps=6), global_batch=16)
     keeper = Keeper(Checkpoints(locate(str(output)), {"spec": "a"}, 1), every_steps=0, every_seconds=0.0)
-    Training(model, made, recipe=recipe, cadence=Cadence(), keeper=keeper).run()
+    judge = LossEvaluator(model, made.losses, "float32")
+    Training(model, made, evaluator=judge, recipe=recipe, cadence=Cadence(), keeper=keeper).run()
     return {name: weight.detach() for name, weight in model.named_parameters()}
