@@ -43,12 +43,12 @@ def export(
     folder.mkdir(parents=True, exist_ok=True)
     model.module.save_pretrained(folder)
     longest = max(max_seqlen, checkpoint.max_seqlen) if checkpoint else max_seqlen
-    _write_tokenizer(tokenizer, folder, longest)
+    write_tokenizer(tokenizer, folder, longest)
     if checkpoint and (checkpoint.path / MODULES).exists():
-        _keep_modules(checkpoint, folder)
+        keep_modules(checkpoint, folder)
 
 
-def _write_tokenizer(source: Path, folder: Path, max_seqlen: int) -> None:
+def write_tokenizer(source: Path, folder: Path, max_seqlen: int) -> None:
     """The tokenizer as it made the instances, also where the source holds older files alone.
 
     Padding and mask are named even where the source leaves that to its reader: transformers fills no masks else.
@@ -65,13 +65,13 @@ def _write_tokenizer(source: Path, folder: Path, max_seqlen: int) -> None:
         known = next((name for name in names if tokenizer.token_to_id(name) is not None), None)
         if known and not named_token(held, role):
             config[role] = known
-    _write_json(folder / TOKENIZER_CONFIG, {**config, "model_max_length": max_seqlen})
+    write_json(folder / TOKENIZER_CONFIG, {**config, "model_max_length": max_seqlen})
 
 
-def _keep_modules(checkpoint: ModelFolder, folder: Path) -> None:
+def keep_modules(checkpoint: ModelFolder, folder: Path) -> None:
     """modules.json with the network in the folder itself, and the folders of the modules after it."""
     first, *others = json.loads((checkpoint.path / MODULES).read_text(encoding="utf-8"))
-    _write_json(folder / MODULES, [{**first, "path": ""}, *others])
+    write_json(folder / MODULES, [{**first, "path": ""}, *others])
     for module in others:
         if (checkpoint.path / module["path"]).is_dir():  # what has nothing to tell has none
             shutil.copytree(checkpoint.path / module["path"], folder / module["path"], dirs_exist_ok=True)
@@ -81,5 +81,5 @@ def _keep_modules(checkpoint: ModelFolder, folder: Path) -> None:
             shutil.copyfile(path, folder / path.name)
 
 
-def _write_json(path: Path, value: Any) -> None:
+def write_json(path: Path, value: Any) -> None:
     path.write_text(json.dumps(value, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
