@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import ClassVar, Literal
 
-from pipelines.finetune_spec import LABELLED, FinetuneSpec, Task
-from pipelines.spec import Auto, CorpusSpec, refuse
+from pipelines.finetune_spec import FinetuneSpec, Task
+from pipelines.spec import Auto, CorpusSpec
 
 WINDOWS_A_QUESTION = 4
 """For an estimate of a part's size, as the next."""
@@ -27,7 +27,7 @@ class ExampleSpec(CorpusSpec):
     label: str = ""
     """Column of the targets; "" where there is none."""
     labels: list[str] = field(default_factory=list)
-    """The classes in their order; [] where the task has none."""
+    """The classes in their order; [] where the task has none, or where they are still to be found."""
     group: str = ""
     eval_share: float = 0.0
     """Share that is held out to evaluate on; 0: there are data for that, or these are they."""
@@ -42,11 +42,6 @@ class ExampleSpec(CorpusSpec):
          "token_labels", "answer_start", "answer_end", "char_starts", "char_ends", "context", "answers",
          "text_lengths", "score", "_row", "_text", "_text_pair", "_group", "_held_out")
     )  # fmt: skip
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        if self.task in LABELLED and not self.labels:
-            refuse(self, "labels", "name the classes: those of the training data, or all that there may be")
 
     @classmethod
     def of(

@@ -54,5 +54,3 @@ def test_columns_of_the_parts_are_taken() -> None:
     assert columns | set(INSTANCES.names) <= ExampleSpec.reserved
     with pytest.raises(SpecError, match=r"ExampleSpec\.id is 'score': .* are columns of the output"):
         ExampleSpec.of(finetune(id="score"), ["a", "b"], is_split=True)
-    with pytest.raises(SpecError, match=r"ExampleSpec\.labels is \[\]: name the classes"):
-        ExampleSpec.of(finetune(), [], is_split=True)

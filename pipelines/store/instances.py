@@ -47,13 +47,16 @@ class InstanceOutput:
     parts: tuple[InstancePart, ...]
 
     @classmethod
-    def open(cls, uri: str, storage: Storage = Storage()) -> InstanceOutput:
-        """The output at a path or URI. SpecError where no run of prepare has committed anything there."""
+    def open(cls, uri: str, storage: Storage = Storage(), *, kind: str = KIND) -> InstanceOutput:
+        """The output at a path or URI. SpecError where no run of prepare has committed anything there.
+
+        ``kind`` "ExampleSpec": examples (``pipelines.examples``), which a fine-tuning has made.
+        """
         location = locate(uri, storage)
         spec, manifest = read_spec(location), read_manifest(location)
         if spec is None or manifest.version is None:
             raise SpecError(f"{location} holds no committed instances: name an output of jobs.prepare that has ended")
-        if spec.kind != KIND:
+        if spec.kind != kind:
             raise SpecError(f"{location} holds results of another job ({spec.kind}): name an output of jobs.prepare")
         held_out = {entry.key for entry in location.list(HELD_OUT)}
         live = manifest.live_parts().sort_by([("shard", "ascending"), ("first_row", "ascending")])

@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 import numpy as np
 import numpy.typing as npt
 
+from pipelines.errors import StoreError
 from pipelines.text.document_keys import Keys
 from pipelines.text.draws import Bits, bits
 from pipelines.text.ragged import Ragged
@@ -47,12 +48,12 @@ class Split:
         return np.asarray(bits(self.seed, PURPOSE, keys) < self.thresholds[strata])
 
     def groups_held_out(self, groups: Keys) -> Flags:
-        """Which examples are, by the keys of their groups; KeyError where one was not decided on."""
+        """Which examples are, by the keys of their groups. StoreError where one was not decided on."""
         if not len(groups):
             return np.zeros(0, bool)
         at = np.minimum(np.searchsorted(self.groups, groups), max(0, len(self.groups) - 1))
         if not len(self.groups) or np.any(self.groups[at] != groups):
-            raise KeyError("a group that was not decided on")
+            raise StoreError("there are groups that were not there when the split was made: run again")
         return self.group_is_held[at]
 
 

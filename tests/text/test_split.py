@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from pipelines.errors import StoreError
 from pipelines.text.document_keys import document_keys
 from pipelines.text.ragged import Ragged
 from pipelines.text.split import PURPOSE, Split, split_by_group, split_by_id
@@ -71,7 +72,7 @@ def test_groups_are_held_out_whole_and_by_their_commonest_class() -> None:
     held = split.groups_held_out(keys)
     assert held.reshape(200, 5).all(1).tolist() == held.reshape(200, 5).any(1).tolist()
     assert np.bincount(group[held] % 2).tolist() == [100, 100]
-    with pytest.raises(KeyError):
+    with pytest.raises(StoreError, match="groups that were not there"):
         split.groups_held_out(document_keys(["another"]))
 
 

@@ -1,0 +1,137 @@
+"""What the examples of a fine-tuning stand on: data that were looked at, and what was decided of them, before Ray."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from pipelines.errors import SpecError
+from pipelines.example_spec import ExampleSpec
+from pipelines.finetune_spec import LABELLED, FinetuneSpec
+from pipelines.fingerprint import fingerprint
+from pipelines.run.finetune_order import FinetuneOrder
+from pipelines.run.label_checks import check_classes, check_rows
+from pipelines.run.label_survey import LabelSurvey, survey_labels
+from pipelines.run.order import Order
+from pipelines.spec import refuse
+from pipelines.stages.decision import Decision
+from pipelines.stages.example_recipe import ExampleRecipe
+from pipelines.store.location import Location, locate
+from pipelines.store.output import expand, read_spec
+from pipelines.text.document_keys import Keys
+from pipelines.text.split import Flags, Split, split_by_group, split_by_id
+
+
+@dataclass(frozen=True, kw_only=True)
+class ExampleGround:
+    """One output of examples: to train on, with those held out of them, or to evaluate on."""
+
+    order: Order
+    recipe: ExampleRecipe
+    survey: LabelSurvey
+    output: Location
+    decision: Decision
+    is_evaluated: Flags
+    """Which rows of the survey are to evaluate on."""
+    is_twin: Flags
+    """Of these, the ones whose text is trained on."""
+
+    @property
+    def is_left_out(self) -> Flags:
+        """Which rows make no examples, since their text is trained on."""
+        return self.is_twin if self.recipe.spec.twins == "drop" else np.zeros_like(self.is_twin)
+
+    @property
+    def is_kept(self) -> Flags:
+        """Which rows are to train on; of data that are all to evaluate on, those."""
+        return ~self.is_evaluated if self.decision.split else ~self.is_left_out
+
+
+def survey_data(order: FinetuneOrder, spec: FinetuneSpec) -> tuple[ExampleGround, ExampleGround | None]:
+    """Look at the data to train on, and at those to evaluate on where there are any.
+
+    Nothing is written. SpecError where they can't be learnt, or nothing would be left to train or to evaluate on.
+    """
+    is_split = order.evaluation is None
+    asked = order.train
+    seen = survey_labels(asked, spec, ExampleSpec.of(spec, spec.labels, is_split=is_split))
+    check_rows(len(seen), seen.faults, "the data to train on")
+    if spec.task in LABELLED:
+        check_classes(spec, seen.names, seen.counts(np.ones(len(seen), bool)), len(seen))
+    recipe = ExampleRecipe.of(ExampleSpec.of(spec, seen.names, is_split=is_split), order.storage)
+    train = _train(asked, recipe, seen, spec)
+    return train, None if order.evaluation is None else _evaluation(order.evaluation, spec, train)
+
+
+def _train(order: Order, recipe: ExampleRecipe, seen: LabelSurvey, spec: FinetuneSpec) -> ExampleGround:
+    output = _output(order, recipe)
+    before = _before(output, recipe)
+    split = _split(recipe.spec, seen, before.split if before else None) if recipe.spec.eval_share else None
+    held = Decision(split=split).held_out(seen.ids, seen.groups, seen.classes)
+    if recipe.spec.eval_share and not held.any():
+        what = "groups" if spec.group else "rows"
+        refuse(spec, "eval_share", f"there are too few {what} to hold out any: raise it, or give --eval_data")
+    is_twin = held & np.isin(seen.digests, seen.digests[~held])
+    _refuse_twins_alone(spec, held, is_twin)
+    return ExampleGround(
+        order=order,
+        recipe=recipe,
+        survey=seen,
+        output=output,
+        decision=Decision(split=split, twins=_twins(recipe.spec, seen.digests[is_twin], before)),
+        is_evaluated=held,
+        is_twin=is_twin,
+    )
+
+
+def _evaluation(order: Order, spec: FinetuneSpec, train: ExampleGround) -> ExampleGround:
+    examples = ExampleSpec.of(spec, train.survey.names, is_split=False, is_evaluation=True)
+    seen = survey_labels(order, spec, examples)
+    check_rows(len(seen), seen.faults, "the data to evaluate on")
+    recipe = ExampleRecipe.of(examples, order.storage)
+    output = _output(order, recipe)
+    is_twin = np.isin(seen.digests, train.survey.digests)
+    everything = np.ones(len(seen), bool)
+    _refuse_twins_alone(spec, everything, is_twin)
+    return ExampleGround(
+        order=order,
+        recipe=recipe,
+        survey=seen,
+        output=output,
+        decision=Decision(twins=_twins(recipe.spec, seen.digests[is_twin], _before(output, recipe))),
+        is_evaluated=everything,
+        is_twin=is_twin,
+    )
+
+
+def _output(order: Order, recipe: ExampleRecipe) -> Location:
+    return locate(expand(order.output, fingerprint(recipe.spec, recipe.identity.hash)), order.storage)
+
+
+def _before(output: Location, recipe: ExampleRecipe) -> Decision | None:
+    """What an output has decided for the same spec; of another's, the run itself will refuse it."""
+    theirs = read_spec(output)
+    is_ours = theirs is not None and theirs.fingerprint == fingerprint(recipe.spec, recipe.identity.hash)
+    return Decision.read(output) if is_ours else None
+
+
+def _split(spec: ExampleSpec, seen: LabelSurvey, before: Split | None) -> Split:
+    """Which rows are held out; what an output has decided stays."""
+    split, keys = (split_by_id, seen.ids) if seen.groups is None else (split_by_group, seen.groups)
+    return split(keys, seen.classes, len(seen.names), share=spec.eval_share, seed=spec.split_seed, before=before)
+
+
+def _twins(spec: ExampleSpec, digests: Keys, before: Decision | None) -> Keys:
+    """Digests of texts that are left out, where they are; what was left out before stays so."""
+    if spec.twins != "drop":
+        return np.zeros(0, np.uint64)
+    return np.union1d(digests, before.twins) if before else np.unique(digests)
+
+
+def _refuse_twins_alone(spec: FinetuneSpec, evaluated: Flags, is_twin: Flags) -> None:
+    if spec.twins == "drop" and evaluated.any() and is_twin[evaluated].all():
+        raise SpecError(
+            "all rows to evaluate on have a text that is trained on, so that none is left: give other --eval_data, or "
+            "write --spec.twins name"
+        )

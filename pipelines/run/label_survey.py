@@ -1,0 +1,169 @@
+"""A look at labelled data before anything starts: classes, what is wrong with rows, and what decides the split.
+
+It reads every row once, in threads of the driver, and keeps some 30 bytes of it: no text.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import partial
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from pipelines.example_spec import ExampleSpec
+from pipelines.finetune_spec import FinetuneSpec
+from pipelines.run.ground import first_columns
+from pipelines.run.label_checks import check_columns
+from pipelines.run.order import Order
+from pipelines.run.plan import limited
+from pipelines.schema import unfold
+from pipelines.spec import Slicing
+from pipelines.stages.class_labels import in_order, is_list
+from pipelines.stages.decision import keys_of
+from pipelines.stages.labelled import read_labelled
+from pipelines.stages.read import Reading, Stretch, slices_of
+from pipelines.stages.slicewise import ROW
+from pipelines.store.shards import Footer, Shard, list_shards, read_footers
+from pipelines.text.document_keys import Keys
+from pipelines.text.ragged import Ragged
+
+Ints = npt.NDArray[np.int64]
+
+THREADS = 8
+FOOTER_THREADS = 64
+
+
+@dataclass(frozen=True, kw_only=True)
+class LabelSurvey:
+    """What n rows, of which everything is there, are told to be."""
+
+    names: list[str]
+    """The classes in their order: the spec's, or those that there are, sorted."""
+    classes: Ragged
+    """n lists of places among the names."""
+    ids: Keys  # [n], by which rows are told from each other
+    groups: Keys | None  # [n]
+    digests: Keys  # [n], of their texts
+    rows: Ints  # [n], numbers in their shards
+    shards: tuple[Stretch, ...]
+    shard: Ints  # [n], which of the shards each is of
+    faults: Counter[str]
+    """How many rows of the shards can't be used, by the reason."""
+    reading: Reading
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    def counts(self, rows: npt.NDArray[np.bool_]) -> Ints:
+        """How many of these rows each class has; of tags, how many words."""
+        return np.bincount(self.classes.take(np.flatnonzero(rows)).values, minlength=len(self.names))
+
+    def names_of(self, places: Sequence[int]) -> list[str]:
+        """Ids of rows, which are read for that."""
+        found = []
+        for place in places:
+            shard, row = self.shards[self.shard[place]].shard, int(self.rows[place])
+            for batch in slices_of([Stretch(shard=shard, first_row=row, stop_row=row + 1)], self.reading):
+                documents, header = unfold(batch)
+                if not header.error:
+                    found += [str(one) for one in documents[self.reading.columns.id_name].to_pylist()]
+        return found
+
+
+def survey_labels(order: Order, spec: FinetuneSpec, examples: ExampleSpec) -> LabelSurvey:
+    """Look at the data of an order. SpecError where there are none with the spec's columns, of fitting types."""
+    shards = list_shards(order.documents, order.storage)
+    footers = read_footers(shards, order.storage, FOOTER_THREADS)
+    known = [(shard, found) for shard in shards if isinstance(found := footers[shard.shard_id], Footer)]
+    for shard, footer in known[:1]:
+        check_columns(spec, footer.schema, shard.name)
+    columns = first_columns(order, examples, shards)
+    reading = Reading(columns=columns, slicing=Slicing(), output_row_bytes=0, storage=order.storage)
+    stretches = _stretches(known, order.limit)
+    with ThreadPoolExecutor(THREADS, "labels") as pool:
+        looked = list(pool.map(partial(_look, examples=examples, reading=reading), stretches))
+    return _together(looked, stretches, examples, reading)
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Looked:
+    """What was seen of some rows of one shard."""
+
+    names: list[str]
+    classes: Ragged
+    ids: Keys
+    groups: Keys | None
+    digests: Keys
+    rows: Ints
+    faults: Counter[str]
+
+
+def _stretches(known: Iterable[tuple[Shard, Footer]], limit: int) -> tuple[Stretch, ...]:
+    shards = {shard.shard_id: shard for shard, _ in known}
+    within = limited([(shard.shard_id, footer.num_rows) for shard, footer in known], limit)
+    return tuple(Stretch(shard=shards[shard_id], first_row=0, stop_row=num) for shard_id, num in within.items() if num)
+
+
+def _look(stretch: Stretch, *, examples: ExampleSpec, reading: Reading) -> list[_Looked]:
+    return list(_looked(stretch, examples, reading))
+
+
+def _looked(stretch: Stretch, examples: ExampleSpec, reading: Reading) -> Iterator[_Looked]:
+    """What is seen of a shard, slice by slice; a shard that breaks ends there, as it will when examples are made."""
+    for batch in slices_of([stretch], reading):
+        documents, header = unfold(batch)
+        faults = Counter(letter.reason for letter in header.dead_letters)
+        if header.error:
+            return
+        found = read_labelled(documents, examples)
+        ids, groups = keys_of(found, examples)
+        yield _Looked(
+            names=found.names,
+            classes=found.classes,
+            ids=ids,
+            groups=groups,
+            digests=found.digests(),
+            rows=found.documents[ROW].to_numpy(),
+            faults=faults + Counter(found.faults.values()),
+        )
+
+
+def _together(
+    found: Sequence[Sequence[_Looked]], stretches: tuple[Stretch, ...], examples: ExampleSpec, reading: Reading
+) -> LabelSurvey:
+    """All that was seen, with the classes in one order."""
+    flat = [one for of_shard in found for one in of_shard]
+    names = list(examples.labels) or _in_order({name for one in flat for name in one.names}, examples, reading)
+    number = {name: place for place, name in enumerate(names)}
+    codes = [np.array([number[name] for name in one.names], np.int32)[one.classes.values] for one in flat if one.names]
+    counts = [len(one.ids) for one in flat]
+    of_shard = np.repeat(np.arange(len(found)), [sum(len(one.ids) for one in shard) for shard in found])
+    return LabelSurvey(
+        names=names,
+        classes=Ragged(
+            np.concatenate([np.zeros(0, np.int32), *codes]),
+            np.cumsum(np.concatenate([[0], *(one.classes.lengths for one in flat)]), dtype=np.int64),
+        ),
+        ids=_keys([one.ids for one in flat]),
+        groups=_keys([one.groups for one in flat if one.groups is not None]) if examples.group else None,
+        digests=_keys([one.digests for one in flat]),
+        rows=np.concatenate([np.zeros(0, np.int64), *(one.rows for one in flat)]),
+        shards=stretches,
+        shard=of_shard if counts else np.zeros(0, np.int64),
+        faults=sum((one.faults for one in flat), Counter()),
+        reading=reading,
+    )
+
+
+def _in_order(names: set[str], examples: ExampleSpec, reading: Reading) -> list[str]:
+    kind = reading.columns.targets.get(examples.label, pa.null())
+    return in_order(names, kind.value_type if is_list(kind) else kind)
+
+
+def _keys(parts: Sequence[Keys]) -> Keys:
+    return np.concatenate([np.zeros(0, np.uint64), *parts])
