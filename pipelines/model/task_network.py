@@ -19,11 +19,12 @@ from pipelines.model.finetuning import KINDS, FinetuningModel
 from pipelines.model.first_weights import DROPOUTS, SENTENCE_HEADS, is_below
 from pipelines.model.folder import ModelFolder
 from pipelines.model.freezing import freeze
-from pipelines.model.hugging_face import ENCODER_HALVES
+from pipelines.model.hugging_face import ENCODER_HALVES, set_attention
 from pipelines.model.labels import ONE_OF_ALL, read_labels
 from pipelines.model.lesson import Lesson
 from pipelines.model.refusal import MAX_REASON
 from pipelines.model.sentence_head import SentenceHead, sentence_head
+from pipelines.model.task_trial import check_own_class, still_idle_weights
 from pipelines.model.user_class import user_class
 
 MAKERS = {
@@ -81,8 +82,11 @@ def first_task_network(
 ) -> TaskNetwork:
     """The network for a spec's task with these classes, of which the training data have so many examples each.
 
+    A ``model_class`` has the task's head (an heir of BertForSequenceClassification, say), or for embedding is the
+    network alone (of BertModel). Weights that no loss depends on, such as a pooler that is passed by, learn nothing.
     What is drawn is a function of the seed; torch's own state stays. SpecError where the folder's family has no such
-    head, where it does not load or lacks weights of its network, or has not as many layers as are to be frozen.
+    head, where it does not load or lacks weights of its network, has not as many layers as are to be frozen, or where a
+    class of the user's own does not serve.
     """
     import transformers
 
@@ -101,7 +105,9 @@ def first_task_network(
         raise SpecError(f"{folder.path} makes no network for {spec.task} ({told}): choose another model") from error
     freeze(module.base_model, spec.frozen_layers)
     made = TaskNetwork(module=module, lesson=lesson, new=new, left_out=left_out)
-    return _embedding(made, folder) if spec.task == "embedding" else made
+    made = _embedding(made, folder) if spec.task == "embedding" else made
+    _try(made, spec)
+    return made
 
 
 def _check_family(folder: ModelFolder, spec: FinetuneSpec) -> None:
@@ -206,6 +212,21 @@ def _embedding(made: TaskNetwork, folder: ModelFolder) -> TaskNetwork:
         pooler.requires_grad_(False)
     new = tuple(name for name in made.new if name != POOLER)
     return replace(made, sentence_head=sentence_head(folder), new=new)
+
+
+def _try(made: TaskNetwork, spec: FinetuneSpec) -> None:
+    """Leave out of learning what no loss depends on; a class of the user's own is held to more."""
+    attention = made.module.config._attn_implementation
+    model = made.model(torch.device("cpu"))
+    if spec.model_class:
+        check_own_class(model)
+    idle = still_idle_weights(model)
+    set_attention(model.network.module, attention)
+    if spec.model_class and idle:
+        raise SpecError(
+            f"{spec.model_class} has {len(idle)} weights that no loss depends on, such as "
+            f"{idle[0].partition('.')[2]}: leave them out, or set their requires_grad to False"
+        )
 
 
 def _parts(names: Iterable[str], spec: FinetuneSpec) -> tuple[str, ...]:

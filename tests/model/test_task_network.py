@@ -12,6 +12,7 @@ from pipelines.errors import SpecError
 from pipelines.finetune_spec import FinetuneSpec
 from pipelines.model.folder import ModelFolder, read_folder
 from pipelines.model.task_network import TaskNetwork, first_task_network
+from tests.model.conftest import example_batch
 
 LABELS = ("ham", "spam", "eggs")
 CPU = torch.device("cpu")
@@ -138,3 +139,30 @@ def test_folders_that_serve_no_head(make_folder: Callable[..., Path]) -> None:
 def test_it_learns_as_a_model(minilm: ModelFolder) -> None:
     model = make(minilm).model(CPU)
     assert (model.path, model.device, model.lesson.num_logits) == ("padded", CPU, 3)
+
+
+@pytest.mark.parametrize("packed", [False, True])
+@pytest.mark.parametrize("task", ["classification", "token_classification", "question_answering", "embedding"])
+@pytest.mark.parametrize(
+    "family",
+    ["Bert", "Roberta", "ModernBert", "MPNet", "DistilBert", "Albert", "Electra", "DebertaV2", "GPT2", "Llama"],
+)
+def test_every_family_learns_a_batch_by_heart(
+    make_folder: Callable[..., Path], family: str, task: Any, packed: bool
+) -> None:
+    """Every weight that learns has a gradient, which other workers wait for."""
+    labels = LABELS if "class" in task else ()
+    frozen = 0 if family == "Albert" else 1
+    made = make(make_folder(family), task, labels, dropout=0.0, frozen_layers=frozen, temperature=0.5)
+    model, batch = made.model(CPU, packed=packed).train(), example_batch(task, [3, 17, 4, 5, 24, 9])
+    weights = [weight for weight in model.parameters() if weight.requires_grad]
+    optimizer = torch.optim.AdamW(weights, lr=1e-2)
+    losses = []
+    for _ in range(6):
+        optimizer.zero_grad()
+        (found,) = model(batch).values()
+        found.sum.backward()
+        assert all(weight.grad is not None for weight in weights)
+        optimizer.step()
+        losses.append(found.sum.item())
+    assert losses[-1] < 0.9 * losses[0]
