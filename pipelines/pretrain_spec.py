@@ -26,6 +26,8 @@ class PretrainSpec(LearningSpec):
     """Share of tokens that are told (mlm), or that are noise (span)."""
     whole_words: bool = False
     """Mask all tokens of a word, or none."""
+    sentence_weight: float = 1.0
+    """What the loss of sentences (nsp, sop) counts beside that of tokens; BERT's is 1."""
     output_bias: Literal["zero", "unigram"] = "zero"
     """Where the head of a new model starts: unigram: at how frequent each token is, which saves a plateau."""
 
@@ -39,6 +41,8 @@ class PretrainSpec(LearningSpec):
         super().__post_init__()
         if not 0 < self.mask_probability < 1:
             refuse(self, "mask_probability", "write a share above 0 and below 1")
+        if self.sentence_weight < 0:
+            refuse(self, "sentence_weight", "write a number of at least 0")
 
     @property
     def idle(self) -> frozenset[str]:

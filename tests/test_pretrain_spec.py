@@ -15,7 +15,8 @@ SPEC = PretrainSpec(architecture="bert-tiny", max_steps=10)
     "field",
     [
         {"architecture": ""}, {"global_batch": 0}, {"num_streams": 0}, {"warmup": 1.5}, {"learning_rate": 0.0},
-        {"betas": (0.9, 1.0)}, {"mask_probability": 0.0}, {"dropout": 1.0}, {"max_grad_norm": -1.0}, {"max_steps": -1},
+        {"betas": (0.9, 1.0)}, {"mask_probability": 0.0},
+        {"sentence_weight": -1.0}, {"dropout": 1.0}, {"max_grad_norm": -1.0}, {"max_steps": -1},
     ],
 )  # fmt: skip
 def test_a_field_is_refused_by_its_name_and_value(field: dict[str, Any]) -> None:

@@ -92,8 +92,9 @@ class Training:
         self._losses = tuple(source.losses)
         precision = pick_precision(recipe.precision, next(model.parameters()).device)
         self._stepper = Stepper(
-            model, recipe.adam, losses=self._losses, ranks=ranks, seed=recipe.seed, precision=precision
-        )
+            model, recipe.adam, losses=self._losses, ranks=ranks, seed=recipe.seed, precision=precision,
+            loss_weights=recipe.loss_weights,
+        )  # fmt: skip
         self._meter = Meter(self._losses, ranks)
         self._first = self._state = State()
         self._history: list[dict[str, Any]] = []

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from pipelines.model.device import pick_precision
@@ -25,6 +25,8 @@ from pipelines.train.row_groups import RowGroups
 from pipelines.train.supply import Supply, open_supply
 from pipelines.train.trace import Trace
 
+SENTENCE_LOSSES = ("nsp", "sop")
+
 
 @dataclass(frozen=True, kw_only=True)
 class PretrainCourse:
@@ -44,7 +46,7 @@ class PretrainCourse:
     @property
     def recipe(self) -> Recipe:
         """As the spec has it."""
-        return Recipe.of(self.spec)
+        return replace(Recipe.of(self.spec), loss_weights=dict.fromkeys(SENTENCE_LOSSES, self.spec.sentence_weight))
 
     def equip(self, assignment: Assignment, ranks: Ranks, attempt: int) -> Equipment:
         """See ``Course``."""

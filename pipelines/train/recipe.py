@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Literal
 
 from pipelines.learning_spec import LearningSpec, TrainPool
@@ -22,6 +23,8 @@ class Recipe:
     seed: int = 0
     """Decides dropout."""
     precision: Literal["auto", "float32", "bfloat16"] = "auto"
+    loss_weights: Mapping[str, float] = field(default_factory=dict)
+    """By name of a loss what it counts beside the others; 1 where it has none here."""
     patience: int = 0
     """End after so many evaluations in a row without a better one; 0: never."""
     deliver: Literal["best", "last"] = "last"

@@ -28,6 +28,7 @@ DROPOUT = 0x64726F70
 MICRO_BATCHES = 2**20
 """More micro-batches than a step has."""
 FINE = -1
+UNWEIGHTED: Mapping[str, float] = {}
 
 
 @dataclass(frozen=True)
@@ -41,7 +42,8 @@ class NotFinite:
 class Stepper:
     """Moves the weights of a network. All workers make the same steps, each with micro-batches of its own.
 
-    ``model`` gives from a batch a LossSum for each name. Each micro-batch has dropout of its own: a function of the
+    ``model`` gives from a batch a LossSum for each name; ``loss_weights`` are what their means are multiplied by before
+    they are added up, 1 where there is none. Each micro-batch has dropout of its own: a function of the
     seed, of the step and of its place in it. Where the model has a ``temperature``, its loss is of the vectors of all
     micro-batches at once (``pipelines.train.rehearsal``).
     """
@@ -55,10 +57,11 @@ class Stepper:
         ranks: Ranks = Ranks(),
         seed: int = 0,
         precision: Precision = "float32",
+        loss_weights: Mapping[str, float] = UNWEIGHTED,
     ) -> None:
         self.model, self.optimizer = model, make_optimizer(model, settings)
         self._settings, self._losses, self._ranks, self._seed = settings, tuple(losses), ranks, seed
-        self._precision = precision
+        self._precision, self._loss_weights = precision, dict(loss_weights)
         self._module = ranks.wrapped(model)
         self._weights = [weight for _, weight in learned(model)]
         self.device = next(model.parameters()).device
@@ -73,7 +76,8 @@ class Stepper:
             self.model.train()
         self.optimizer.zero_grad(set_to_none=True)
         # Workers' gradients are averaged, and should be added.
-        weights = {name: self._ranks.world / counts[name] if counts[name] else 0.0 for name in self._losses}
+        shared = {name: self._ranks.world * self._loss_weights.get(name, 1.0) for name in self._losses}
+        weights = {name: shared[name] / counts[name] if counts[name] else 0.0 for name in self._losses}
         for index, (batch, how) in enumerate(zip(share.batches, self._parts(number, share.batches), strict=True)):
             self._sow(dropout_seed(self._seed, number, self._ranks.rank, index))
             with keeping(self._module, share=index == len(share.batches) - 1):

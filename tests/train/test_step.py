@@ -64,6 +64,16 @@ def test_sums_are_of_all_micro_batches_since_they_were_taken() -> None:
     assert stepper.taken()[0] == [0.0] * 4
 
 
+def test_a_loss_counts_by_its_weight() -> None:
+    """With weight 0 the other loss alone moves the weights: as if nothing was told of this one."""
+    models = [SmallModel(), SmallModel()]
+    Stepper(models[0], ADAM, losses=LOSSES, loss_weights={"classes": 0.0}).step(
+        0, share(2), {"words": 2, "classes": 1}, 0.1
+    )
+    Stepper(models[1], ADAM, losses=LOSSES).step(0, share(2), {"words": 2, "classes": 0}, 0.1)
+    assert flat(models[0]).tolist() == flat(models[1]).tolist() != flat(SmallModel()).tolist()
+
+
 def test_dropout_is_of_the_step_and_the_place_in_it_alone() -> None:
     seeds = {dropout_seed(*keys) for keys in [(0, 0, 0, 0), (1, 0, 0, 0), (0, 1, 0, 0), (0, 0, 1, 0), (0, 0, 0, 1)]}
     assert len(seeds) == 5
