@@ -10,31 +10,49 @@ from __future__ import annotations
 import re
 import string
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from pipelines.text.ragged import Column, Ragged
 from pipelines.text.spans import best_spans
 
 Ints = npt.NDArray[np.int64]
 
 MAX_ANSWER_TOKENS = 30
+COLUMNS = ("char_starts", "char_ends", "context", "answers")
+"""Of examples (``pipelines.examples``), beside the id column."""
 ARTICLES = re.compile(r"\b(a|an|the)\b")
 PUNCTUATION = str.maketrans("", "", string.punctuation)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Windows:
-    """What there is to know of n windows of T tokens beside their ids. Columns of ``pipelines.examples``."""
+    """What there is to know of n windows of T tokens beside their token ids."""
 
     char_starts: npt.NDArray[Any]  # [T], where a token of the context begins in it, -1 for other tokens
     char_ends: npt.NDArray[Any]  # [T]
     contexts: Sequence[str]  # n
     answers: Sequence[Sequence[str]]  # n, those that are right; none: the context has no answer
     questions: Sequence[Any]  # n, equal for windows of one question
+
+    @classmethod
+    def of(cls, beside: Mapping[str, Column], id_column: str) -> Windows:
+        """Those of instances that have ``COLUMNS`` and the id column beside."""
+        starts, ends, answers = (beside[name] for name in ("char_starts", "char_ends", "answers"))
+        assert isinstance(starts, Ragged)
+        assert isinstance(ends, Ragged)
+        assert isinstance(answers, Ragged)
+        return cls(
+            char_starts=starts.values,
+            char_ends=ends.values,
+            contexts=list(beside["context"]),
+            answers=[answers[row].tolist() for row in range(len(answers))],
+            questions=list(beside[id_column]),
+        )
 
 
 def best_answers(

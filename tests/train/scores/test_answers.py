@@ -1,9 +1,16 @@
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 
-from pipelines.train.scores.answers import Windows, answered, best_answers, exact_match, normalized, token_f1
+from pipelines.examples import ANSWERS, CHAR_ENDS, CHAR_STARTS, CONTEXT
+from pipelines.store.location import locate
+from pipelines.train.row_groups import RowGroupReader, list_row_groups
+from pipelines.train.scores.answers import COLUMNS, Windows, answered, best_answers, exact_match, normalized, token_f1
+from pipelines.train.streams import Places
+from tests.example_rows import example, put_examples
 
 
 def windows(contexts: list[str], spans: list[list[tuple[int, int]]]) -> Windows:
@@ -68,3 +75,22 @@ def test_answers_are_compared_as_squad_does() -> None:
     assert token_f1("fox fox", "fox") == pytest.approx(2 / 3)
     assert token_f1("", "") == 1
     assert token_f1("fox", "") == token_f1("the", "fox") == 0
+
+
+def test_windows_are_read_beside_instances(tmp_path: Path) -> None:
+    rows = [
+        example([2, 5, 3, 6, 3], answer_start=3, answer_end=3, char_starts=[-1, -1, -1, 0, -1],
+                char_ends=[-1, -1, -1, 3, -1], context="fox", answers=["fox", "a fox"]),
+        example([2, 5, 3], answer_start=0, answer_end=0, char_starts=[-1] * 3, char_ends=[-1] * 3, context="",
+                answers=[], id="other"),
+    ]  # fmt: skip
+    location = locate(str(tmp_path))
+    put_examples(location, "parts/a/0-2.parquet", "question_answering", rows)
+    groups = list_row_groups(location, ["parts/a/0-2.parquet"])
+    assert (CHAR_STARTS, CHAR_ENDS, CONTEXT, ANSWERS) == COLUMNS
+    reader = RowGroupReader(groups, columns=[*COLUMNS, "id"])
+    zeros, rising = np.zeros(2, np.int64), np.arange(2)
+    places = Places(epoch=zeros, group=zeros, row=rising, number=rising)
+    found = Windows.of(reader.instances(places, 1).beside, "id")
+    assert found.char_starts.tolist() == [-1, -1, -1, 0, -1, -1, -1, -1]
+    assert (found.contexts, found.answers, found.questions) == (["fox", ""], [["fox", "a fox"], []], ["d0", "other"])
