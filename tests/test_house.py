@@ -27,6 +27,7 @@ LIBRARIES = {
     "prepare_spec": set(),
     "finetune_spec": set(),
     "example_spec": set(),
+    "evaluation_spec": set(),
     "schema": {"numpy", "pyarrow"},
     "instances": {"pyarrow"},
     "examples": {"pyarrow"},
@@ -46,7 +47,7 @@ LIBRARIES = {
     },
 }
 SPECS = {"errors", "spec", "predict_spec", "prepare_spec", "learning_spec", "pretrain_spec", "finetune_spec",
-         "example_spec"}  # fmt: skip
+         "example_spec", "evaluation_spec"}  # fmt: skip
 CONTRACTS = {"fingerprint", "schema", "instances", "examples"}
 ROOMS = {
     "errors": set(),
@@ -58,6 +59,7 @@ ROOMS = {
     "finetune_spec": {"learning_spec", "spec"},
     "example_spec": {"finetune_spec", "spec"},
     "prepare_spec": {"errors", "spec"},
+    "evaluation_spec": {"spec"},
     "schema": {"errors"},
     "instances": set(),
     "examples": {"instances"},

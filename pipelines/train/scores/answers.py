@@ -49,9 +49,9 @@ class Windows:
         return cls(
             char_starts=starts.values,
             char_ends=ends.values,
-            contexts=list(beside["context"]),
+            contexts=np.asarray(beside["context"]).tolist(),
             answers=[answers[row].tolist() for row in range(len(answers))],
-            questions=list(beside[id_column]),
+            questions=np.asarray(beside[id_column]).tolist(),
         )
 
 
