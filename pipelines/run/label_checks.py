@@ -22,18 +22,49 @@ SOME = 5
 """Names that a message tells of many."""
 
 
-def check_columns(spec: FinetuneSpec, schema: pa.Schema, shard: str) -> None:
-    """SpecError where a shard lacks a column that the spec names, or its label has a type of another task."""
-    named = {"text": spec.texts, "text_pair": spec.pairs, "negatives": spec.negatives, "label": [spec.label]}
-    for field, names in (named | {"group": [spec.group]}).items():
+def check_shards(spec: FinetuneSpec, shards: Sequence[tuple[str, pa.Schema]], *, with_group: bool = True) -> None:
+    """SpecError where no shard has the columns that the spec names, or the first that does has others' types in them.
+
+    Shards are named by their paths. ``with_group``: whether the column of groups is needed.
+    """
+    wanted = {name for names in _named(spec, with_group).values() for name in names}
+    fitting = [(shard, schema) for shard, schema in shards if wanted <= set(schema.names)]
+    for shard, schema in (fitting or shards)[:1]:
+        check_columns(spec, schema, shard, with_group=with_group)
+
+
+def check_columns(spec: FinetuneSpec, schema: pa.Schema, shard: str, *, with_group: bool = True) -> None:
+    """SpecError where a shard lacks a column that the spec names, or a column has a type of another task."""
+    for field, names in _named(spec, with_group).items():
         for name in names:
-            if name and name not in schema.names:
+            if name not in schema.names:
                 refuse(spec, field, f"{shard} has no column {name!r} (its columns: {', '.join(schema.names)})")
+    for field, what in (("text", "a text"), ("text_pair", "a text"), ("negatives", "a negative")):
+        for name in _named(spec, with_group)[field]:
+            check_text_type(spec, field, name, schema.field(name).type, what)
     if spec.label:
         check_label_type(spec, schema.field(spec.label).type)
-    for name in spec.negatives:
-        if not is_text(kind := schema.field(name).type) and not pa.types.is_null(kind):
-            refuse(spec, "negatives", f"column {name!r} is {kind}: a negative is a string, or null")
+
+
+def check_text_type(spec: FinetuneSpec, field: str, name: str, kind: pa.DataType, what: str) -> None:
+    """SpecError where a column of texts holds none; of token_classification they are lists of words."""
+    are_words = spec.task == "token_classification"
+    if pa.types.is_null(kind) or (is_list(kind) and is_text(kind.value_type) if are_words else is_text(kind)):
+        return
+    wanted = "words are lists of strings" if are_words else f"{what} is a string"
+    refuse(spec, field, f"column {name!r} is {kind}, and {wanted}")
+
+
+def _named(spec: FinetuneSpec, with_group: bool) -> dict[str, list[str]]:
+    """The columns that a spec names, by its field. One named "id" need not be there."""
+    return {
+        "text": spec.texts,
+        "text_pair": spec.pairs,
+        "negatives": list(spec.negatives),
+        "label": [spec.label] if spec.label else [],
+        "group": [spec.group] if spec.group and with_group else [],
+        "id": [spec.id] if spec.id != "id" else [],
+    }
 
 
 def check_label_type(spec: FinetuneSpec, kind: pa.DataType) -> None:

@@ -15,16 +15,17 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from pipelines.errors import ShardError
 from pipelines.example_spec import ExampleSpec
 from pipelines.finetune_spec import FinetuneSpec
 from pipelines.run.ground import first_columns
-from pipelines.run.label_checks import check_columns
+from pipelines.run.label_checks import check_shards
 from pipelines.run.order import Order
 from pipelines.run.plan import limited
 from pipelines.schema import unfold
-from pipelines.spec import Slicing
 from pipelines.stages.class_labels import in_order, is_list
 from pipelines.stages.decision import keys_of
+from pipelines.stages.documents import DocumentColumns, check_shard
 from pipelines.stages.labelled import read_labelled
 from pipelines.stages.read import Reading, Stretch, slices_of
 from pipelines.stages.slicewise import ROW
@@ -80,11 +81,10 @@ def survey_labels(order: Order, spec: FinetuneSpec, examples: ExampleSpec) -> La
     shards = list_shards(order.documents, order.storage)
     footers = read_footers(shards, order.storage, FOOTER_THREADS)
     known = [(shard, found) for shard in shards if isinstance(found := footers[shard.shard_id], Footer)]
-    for shard, footer in known[:1]:
-        check_columns(spec, footer.schema, shard.name)
+    check_shards(spec, [(shard.name, one.schema) for shard, one in known], with_group=bool(examples.group))
     columns = first_columns(order, examples, shards)
-    reading = Reading(columns=columns, slicing=Slicing(), output_row_bytes=0, storage=order.storage)
-    stretches = _stretches(known, order.limit)
+    reading = Reading(columns=columns, slicing=order.slicing, output_row_bytes=0, storage=order.storage)
+    stretches = _stretches([(shard, footer) for shard, footer in known if _fits(footer, columns)], order.limit)
     with ThreadPoolExecutor(THREADS, "labels") as pool:
         looked = list(pool.map(partial(_look, examples=examples, reading=reading), stretches))
     return _together(looked, stretches, examples, reading)
@@ -107,6 +107,15 @@ def _stretches(known: Iterable[tuple[Shard, Footer]], limit: int) -> tuple[Stret
     shards = {shard.shard_id: shard for shard, _ in known}
     within = limited([(shard.shard_id, footer.num_rows) for shard, footer in known], limit)
     return tuple(Stretch(shard=shards[shard_id], first_row=0, stop_row=num) for shard_id, num in within.items() if num)
+
+
+def _fits(footer: Footer, columns: DocumentColumns) -> bool:
+    """Whether a shard has the columns; one that has not is set aside by the run, and told of there."""
+    try:
+        check_shard(footer.schema, columns)
+    except ShardError:
+        return False
+    return True
 
 
 def _look(stretch: Stretch, *, examples: ExampleSpec, reading: Reading) -> list[_Looked]:
@@ -138,9 +147,13 @@ def _together(
 ) -> LabelSurvey:
     """All that was seen, with the classes in one order."""
     flat = [one for of_shard in found for one in of_shard]
-    names = list(examples.labels) or _in_order({name for one in flat for name in one.names}, examples, reading)
+    names = list(examples.labels) or _in_order(_used(flat), examples, reading)
     number = {name: place for place, name in enumerate(names)}
-    codes = [np.array([number[name] for name in one.names], np.int32)[one.classes.values] for one in flat if one.names]
+    codes = [
+        np.array([number.get(name, -1) for name in one.names], np.int32)[one.classes.values]
+        for one in flat
+        if one.names
+    ]
     counts = [len(one.ids) for one in flat]
     of_shard = np.repeat(np.arange(len(found)), [sum(len(one.ids) for one in shard) for shard in found])
     return LabelSurvey(
@@ -158,6 +171,11 @@ def _together(
         faults=sum((one.faults for one in flat), Counter()),
         reading=reading,
     )
+
+
+def _used(flat: Sequence[_Looked]) -> set[str]:
+    """The classes that some row has."""
+    return {one.names[code] for one in flat for code in np.unique(one.classes.values).tolist()}
 
 
 def _in_order(names: set[str], examples: ExampleSpec, reading: Reading) -> list[str]:

@@ -20,7 +20,7 @@ class ClassLabels:
     """The labels of n rows."""
 
     names: list[str]
-    """The different ones, in order of their first row."""
+    """The different ones, in order of their first row; also those that only rows with a fault have."""
     codes: Ragged
     """int32, n lists of places among the names; none of a row with a fault."""
     faults: dict[int, str] = field(default_factory=dict)
@@ -72,6 +72,9 @@ def read_labels(column: pa.ChunkedArray) -> ClassLabels:
         names, values = _encoded(array)
         codes = Ragged(values, np.arange(len(values) + 1))
         faults = dict.fromkeys(nulls.tolist(), "the label is null")
+    blank = [place for place, name in enumerate(names) if not name.strip()]
+    rows = np.repeat(np.arange(len(codes)), codes.lengths)
+    faults = dict.fromkeys(np.unique(rows[np.isin(codes.values, blank)]).tolist(), "a label is empty") | faults
     return ClassLabels(names=names, codes=without(codes, faults), faults=faults)
 
 

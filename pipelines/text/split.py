@@ -67,10 +67,10 @@ def split_by_id(
     strata = _strata(rarity, classes)
     hashes = bits(seed, PURPOSE, keys)
     sizes = np.bincount(strata, minlength=num_classes + 1)
+    ordered = hashes[np.lexsort((hashes, strata))]
     thresholds = np.zeros(num_classes + 1, np.uint64)
-    for stratum, number in enumerate(_numbers(sizes, share)):
-        if number:
-            thresholds[stratum] = np.partition(hashes[strata == stratum], number)[number]
+    for stratum, (begin, number) in enumerate(zip(ends_of(sizes), _numbers(sizes, share), strict=False)):
+        thresholds[stratum] = ordered[begin + number] if number else 0
     return Split(seed=seed, rarity=rarity, thresholds=thresholds)
 
 
@@ -136,9 +136,10 @@ def _of_groups(index: Ints, strata: Ints, num_groups: int, rarity: Ints) -> tupl
 
 def _group_thresholds(hashes: Bits, strata: Ints, sizes: Ints, num_classes: int, share: float) -> Bits:
     thresholds = np.zeros(num_classes + 1, np.uint64)
+    whole = np.lexsort((hashes, strata))
+    bounds = ends_of(np.bincount(strata, minlength=num_classes + 1))
     for stratum in np.unique(strata).tolist():
-        here = np.flatnonzero(strata == stratum)
-        ordered = here[np.argsort(hashes[here])]
+        ordered = whole[bounds[stratum] : bounds[stratum + 1]]
         ends = ends_of(sizes[ordered])
         number = int(np.argmin(np.abs(ends[:-1] - share * ends[-1])))  # one group at least is kept to train on
         thresholds[stratum] = hashes[ordered[number]] if number else 0

@@ -15,6 +15,9 @@ from pipelines.finetune_spec import FinetuneSpec
 from pipelines.run.examples import make_examples
 from pipelines.run.finetune_order import FinetuneOrder
 from pipelines.spec import Slicing, TokenizePool
+from pipelines.text.example_batch import COLUMNS, example_batch
+from pipelines.train.feed import held_out_share
+from pipelines.train.row_groups import list_row_groups
 from tests.labelled import examples_in_turn, rows_of, write_rows
 from tests.tiny import sentence
 
@@ -117,6 +120,53 @@ def test_nothing_to_evaluate_on(tmp_path: Path, spec: FinetuneSpec) -> None:
     write_rows(tmp_path / "train" / "a.parquet", rows(0, 30))
     made = examples_in_turn(order(tmp_path), replace(spec, eval_share=0.0))
     assert (len(rows_of(made.train)), made.notes[1]) == (30, "nothing is evaluated on")
+
+
+def data_of(task: str) -> tuple[list[dict[str, Any]], dict[str, Any]]:
+    """Rows to learn a task from, and the fields of its spec."""
+    numbers = range(30)
+    match task:
+        case "multi_label":
+            return [{"id": n, "text": sentence(n), "label": list("abc"[: n % 4])} for n in numbers], {}
+        case "regression":
+            about = [{"id": n, "text": f"{n} wind", "other": sentence(n), "label": n / 10} for n in numbers]
+            return about, {"text_pair": "other"}
+        case "token_classification":
+            tags = ["O", "B-X", "I-X", "O"]
+            return [{"id": n, "words": sentence(n, 4).split(), "tags": tags} for n in numbers], {"text": "words"}
+        case "question_answering":
+            about = [{"id": n, "question": "the king", "context": f"{sentence(n, 60)} gold"} for n in numbers]
+            answers = [{"text": ["gold"], "answer_start": [len(one["context"]) - 4]} for one in about]
+            fields = {"text": "question", "text_pair": "context", "stride": 4}
+            return [{**one, "answers": answer} for one, answer in zip(about, answers, strict=True)], fields
+        case _:
+            about = [{"id": n, "text": f"{n} wind", "other": sentence(n), "no": "bread"} for n in numbers]
+            return about, {"text_pair": "other", "negatives": ["no"]}
+
+
+TASKS = ["multi_label", "regression", "token_classification", "question_answering", "embedding"]
+
+
+@pytest.mark.parametrize("task", TASKS)
+def test_the_feed_gives_batches_of_each_task(task: str, tmp_path: Path, tiny_model: Path) -> None:
+    data, fields = data_of(task)
+    write_rows(tmp_path / "train" / "a.parquet", data)
+    asked = FinetuneSpec(model=str(tiny_model), task=task, eval_share=0.2, **fields)  # type: ignore[arg-type]
+    made = examples_in_turn(order(tmp_path), asked)
+    num_told = 0
+    for side in (False, True):
+        keys = [key for part in made.train.parts if (key := part.held_out if side else part.key)]
+        listed = list_row_groups(made.train.location, keys)
+        found = held_out_share(listed, max_instances=10**6, rank=0, world=1, columns=COLUMNS[task])
+        batch = example_batch(found, task, len(made.labels))
+        assert len(batch) == len(rows_of(made.train, held_out=side)) > 0
+        assert (batch.offsets[-1], batch.task) == (len(batch.values), task)
+        num_told += batch.num_told
+    windows = 30 * 3  # 61 tokens, 27 at a time, of which 4 are the next one's too
+    expected = {"multi_label": 30 * 3, "token_classification": 30 * 4, "question_answering": windows}
+    assert num_told == expected.get(task, 30)
+    tagged = {"token_classification": ("B-X", "I-X", "O"), "multi_label": ("a", "b", "c")}
+    assert made.labels == tagged.get(task, ())
 
 
 def test_ray_gives_what_the_stages_give_in_turn(

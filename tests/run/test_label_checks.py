@@ -11,7 +11,15 @@ import pytest
 
 from pipelines.errors import SpecError
 from pipelines.finetune_spec import FinetuneSpec
-from pipelines.run.label_checks import check_classes, check_columns, check_label_type, check_rows, some, told
+from pipelines.run.label_checks import (
+    check_classes,
+    check_columns,
+    check_label_type,
+    check_rows,
+    check_shards,
+    some,
+    told,
+)
 
 ANSWERS = pa.struct([("text", pa.list_(pa.string())), ("answer_start", pa.list_(pa.int32()))])
 
@@ -68,8 +76,22 @@ def test_columns_that_are_not_there() -> None:
         with pytest.raises(SpecError, match=message):
             check_columns(spec(**fields), schema, "a.parquet")
     wrong = pa.schema([("text", pa.string()), ("context", pa.string()), ("no", pa.int64())])
-    with pytest.raises(SpecError, match=r"negatives is .*: column 'no' is int64: a negative is a string, or null"):
+    with pytest.raises(SpecError, match=r"negatives is .*: column 'no' is int64, and a negative is a string"):
         check_columns(spec("embedding", negatives=["no"]), wrong, "a.parquet")
+
+
+def test_the_first_shard_with_all_columns_tells_their_types() -> None:
+    bare = ("a.parquet", pa.schema([("text", pa.string())]))
+    whole = ("b.parquet", pa.schema([("text", pa.string()), ("label", pa.int64())]))
+    check_shards(spec(), [bare, whole])
+    with pytest.raises(SpecError, match=r"label is 'label': a\.parquet has no column 'label'"):
+        check_shards(spec(), [bare])
+    check_shards(spec(group="who"), [whole], with_group=False)
+    with pytest.raises(SpecError, match=r"id is 'key': b\.parquet has no column 'key'"):
+        check_shards(spec(id="key"), [whole])
+    with pytest.raises(SpecError, match="text is 'text': column 'text' is string, and words are lists of strings"):
+        check_shards(spec("token_classification", label="label"), [whole])
+    check_shards(spec(), [])
 
 
 def test_classes_that_can_not_be_learnt() -> None:

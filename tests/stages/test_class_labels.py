@@ -44,6 +44,12 @@ def test_an_empty_list_has_no_class() -> None:
     assert (rows(none), none.names) == ([], [])
 
 
+def test_an_empty_label_is_none() -> None:
+    found = read_labels(pa.chunked_array([pa.array([["a"], ["a", " "], [""], [None, ""]], pa.list_(pa.string()))]))
+    assert rows(found) == [["a"], [], [], []]
+    assert found.faults == {1: "a label is empty", 2: "a label is empty", 3: "a label is null"}
+
+
 def test_a_label_that_is_none_of_the_classes() -> None:
     found = read_labels(pa.chunked_array([pa.array([["b", "a"], ["c"], None, ["c", "b"]], pa.list_(pa.string()))]))
     told = found.as_classes(["a", "b"])
