@@ -14,11 +14,11 @@ from pipelines.evaluation_spec import EvaluationSpec
 from pipelines.run.embedding import embedded, unit
 from pipelines.run.evaluation_order import EvaluationOrder
 from pipelines.run.evaluation_report import Evaluation
-from pipelines.run.score_pictures import draw_ranks
 from pipelines.run.similarity import Embed
 from pipelines.spec import EmbedSpec, Storage, refuse
 from pipelines.store.shards import list_shards, open_shard
 from pipelines.train.scores.retrieval import Judged, rank_scores
+from pipelines.train.scores.score_pictures import draw_ranks
 from pipelines.train.scores.search import Vectors, ranks
 
 QUERIES, DOCUMENTS = "_manta/queries", "_manta/documents"

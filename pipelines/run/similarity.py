@@ -16,10 +16,10 @@ from pipelines.run.evaluation_order import EvaluationOrder
 from pipelines.run.evaluation_report import Evaluation
 from pipelines.run.order import Order
 from pipelines.run.report import Report
-from pipelines.run.score_pictures import draw_values
 from pipelines.schema import EMBEDDING, vectors_to_numpy
 from pipelines.spec import EmbedSpec, refuse
 from pipelines.store.join import JoinedOutputs
+from pipelines.train.scores.score_pictures import draw_values
 from pipelines.train.scores.values import correlations
 
 FIRST, SECOND = "_manta/first", "_manta/second"

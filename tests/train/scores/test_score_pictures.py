@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from matplotlib.image import imread
 
-from pipelines.run.score_pictures import draw_classes, draw_ranks, draw_values, shortened
 from pipelines.train.scores.retrieval import Judged
+from pipelines.train.scores.score_pictures import draw_classes, draw_ranks, draw_values, shortened
 
 RIGHT = np.arange(50.0)
 

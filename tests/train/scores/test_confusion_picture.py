@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from matplotlib.image import imread
 
-from pipelines.run.confusion_picture import draw_confusion
+from pipelines.train.scores.confusion_picture import draw_confusion
 
 
 def picture(counts: np.ndarray) -> np.ndarray:

@@ -15,6 +15,7 @@ DOTS_AN_INCH = 130
 MOST_DOTS = 2000
 """More pairs than this are counted in hexagons."""
 MOST_CLASSES = 40
+SPELLED = {"ndcg": "nDCG", "mrr": "MRR", "map": "MAP", "rmse": "RMSE", "mae": "MAE"}
 BAR_METRICS = ("precision", "recall", "f1", "auroc", "exact_match")
 COLORS = {"precision": "#9ecae1", "recall": "#4292c6", "f1": "#08306b", "auroc": "#fdae6b", "exact_match": "#4292c6"}
 
@@ -47,7 +48,7 @@ def draw_values(
     plot.set_xlabel(f"{names[1]}, as it is right")
     plot.set_ylabel(names[0])
     finish(plot)
-    figure.suptitle(", ".join([f"{len(told_n):,} examples", *_told(metrics)]), fontsize=11)
+    figure.suptitle(", ".join([f"{len(told_n):,} examples", *in_words(metrics)]), fontsize=11)
     return png(figure)
 
 
@@ -94,7 +95,7 @@ def draw_ranks(judged: Judged, metrics: Mapping[str, float], title: str) -> byte
     axes.legend(loc="upper left", edgecolor="none", framealpha=0.85)
     finish(axes)
     shown = {name: value for name, value in metrics.items() if name in ("map", "mrr@10")}
-    axes.set_title(", ".join([title, *_told(shown)]), fontsize=10)
+    axes.set_title(", ".join([title, *in_words(shown)]), fontsize=10)
     return png(figure)
 
 
@@ -130,10 +131,15 @@ def _row(name: str, values: Mapping[str, float]) -> str:
     return f"{shortened([name])[0]}  ({values.get('support', 0):,.0f})"
 
 
-def _told(metrics: Mapping[str, float]) -> list[str]:
+def in_words(metrics: Mapping[str, float]) -> list[str]:
+    """Each metric as "accuracy 0.913"."""
     return [f"{_shown(name)} {value:.3f}" for name, value in metrics.items()]
 
 
 def _shown(name: str) -> str:
     kind, at, k = name.partition("@")
-    return {"ndcg": "nDCG", "mrr": "MRR", "map": "MAP", "rmse": "RMSE", "mae": "MAE"}.get(kind, kind) + at + k
+    return (
+        {"ndcg": "nDCG", "mrr": "MRR", "map": "MAP", "rmse": "RMSE", "mae": "MAE"}.get(kind, kind.replace("_", " "))
+        + at
+        + k
+    )

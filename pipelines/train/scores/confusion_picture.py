@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from pipelines.run.score_pictures import new_figure, png, shortened
+from pipelines.train.scores.score_pictures import new_figure, png, shortened
 
 MOST_CLASSES = 60
 """Of more, those that are confused most are shown."""
