@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
-from pipelines.errors import SpecError
+from pipelines.errors import FingerprintError, SpecError
 from pipelines.example_spec import ExampleSpec
 from pipelines.finetune_spec import LABELLED, FinetuneSpec
-from pipelines.fingerprint import fingerprint
+from pipelines.fingerprint import canonical, differences, fingerprint
 from pipelines.run.finetune_order import FinetuneOrder
 from pipelines.run.label_checks import check_classes, check_rows
 from pipelines.run.label_survey import LabelSurvey, survey_labels
@@ -61,7 +62,9 @@ def survey_data(order: FinetuneOrder, spec: FinetuneSpec) -> tuple[ExampleGround
         check_classes(spec, seen.names, seen.counts(np.ones(len(seen), bool)), len(seen))
     recipe = ExampleRecipe.of(ExampleSpec.of(spec, seen.names, is_split=is_split), order.storage)
     train = _train(asked, recipe, seen, spec)
-    return train, None if order.evaluation is None else _evaluation(order.evaluation, spec, train)
+    if order.evaluation is None:
+        return train, None
+    return train, survey_evaluation(order.evaluation, spec, seen.names, seen.digests)
 
 
 def _train(order: Order, recipe: ExampleRecipe, seen: LabelSurvey, spec: FinetuneSpec) -> ExampleGround:
@@ -85,13 +88,17 @@ def _train(order: Order, recipe: ExampleRecipe, seen: LabelSurvey, spec: Finetun
     )
 
 
-def _evaluation(order: Order, spec: FinetuneSpec, train: ExampleGround) -> ExampleGround:
-    examples = ExampleSpec.of(spec, train.survey.names, is_split=False, is_evaluation=True)
+def survey_evaluation(order: Order, spec: FinetuneSpec, labels: Sequence[str], trained: Keys) -> ExampleGround:
+    """Look at data that are all to evaluate on, of these classes. ``trained``: digests of the texts that are learnt.
+
+    Nothing is written. SpecError where nothing can be evaluated on.
+    """
+    examples = ExampleSpec.of(spec, labels, is_split=False, is_evaluation=True)
     seen = survey_labels(order, spec, examples)
     check_rows(len(seen), seen.faults, "the data to evaluate on")
     recipe = ExampleRecipe.of(examples, order.storage)
     output = _output(order, recipe)
-    is_twin = np.isin(seen.digests, train.survey.digests)
+    is_twin = np.isin(seen.digests, trained)
     everything = np.ones(len(seen), bool)
     _refuse_twins_alone(spec, everything, is_twin)
     return ExampleGround(
@@ -110,10 +117,18 @@ def _output(order: Order, recipe: ExampleRecipe) -> Location:
 
 
 def _before(output: Location, recipe: ExampleRecipe) -> Decision | None:
-    """What an output has decided for the same spec; of another's, the run itself will refuse it."""
+    """What an output has decided; None where it is new. FingerprintError where it is of another spec."""
     theirs = read_spec(output)
-    is_ours = theirs is not None and theirs.fingerprint == fingerprint(recipe.spec, recipe.identity.hash)
-    return Decision.read(output) if is_ours else None
+    if theirs is None:
+        return None
+    if theirs.fingerprint != fingerprint(recipe.spec, recipe.identity.hash):
+        ours = canonical(recipe.spec) | {"tokenizer": recipe.identity.hash[:12]}
+        found = "; ".join(differences(ours, theirs.spec | {"tokenizer": theirs.model["hash"][:12]}))
+        raise FingerprintError(
+            f"{output} holds examples of another spec ({found or theirs.kind}); nothing was touched: name another "
+            "folder with --examples, or another --output, or go back to that spec"
+        )
+    return Decision.read(output)
 
 
 def _split(spec: ExampleSpec, seen: LabelSurvey, before: Split | None) -> Split:

@@ -38,6 +38,16 @@ def notes_of(
     return lines
 
 
+def evaluation_notes(side: ExampleGround) -> list[str]:
+    """What is to be said of examples that are there to evaluate on alone."""
+    rows = side.is_evaluated
+    return [
+        f"evaluate on {_rows(side.survey, rows)}",
+        *_unused(side.survey.faults, "of the data"),
+        *_lacking(side.survey, rows, "evaluate"),
+    ]
+
+
 def of_classes(names: Sequence[str], counts: Ints) -> str:
     """How many there are of each class, the commonest first; of many classes the most and the fewest."""
     order = np.argsort(-counts, kind="stable").tolist()

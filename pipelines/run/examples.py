@@ -5,10 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+import numpy as np
+
 from pipelines.finetune_spec import FinetuneSpec
-from pipelines.run.example_ground import ExampleGround, survey_data
-from pipelines.run.example_notes import notes_of
+from pipelines.run.example_ground import ExampleGround, survey_data, survey_evaluation
+from pipelines.run.example_notes import evaluation_notes, notes_of
 from pipelines.run.finetune_order import FinetuneOrder
+from pipelines.run.order import Order
 from pipelines.run.report import Report
 from pipelines.run.start import Pools
 from pipelines.run.trunk import open_run
@@ -55,6 +58,25 @@ def make_examples(order: FinetuneOrder, spec: FinetuneSpec, cpu: TokenizePool, s
     train, evaluation = survey_data(order, spec)
     sides = [train, *([evaluation] if evaluation else [])]
     return gathered(train, evaluation, spec, [_make(side, cpu, start) for side in sides])
+
+
+@dataclass(frozen=True, kw_only=True)
+class EvaluationExamples:
+    """What a model is evaluated on, without being trained."""
+
+    output: InstanceOutput
+    notes: tuple[str, ...]
+    report: Report
+
+
+def make_evaluation(
+    order: Order, spec: FinetuneSpec, labels: Sequence[str], cpu: TokenizePool, start: Start
+) -> EvaluationExamples:
+    """Make examples of all of an order's data, of a model's classes in its order: as ``make_examples`` else."""
+    side = survey_evaluation(order, spec, labels, np.zeros(0, np.uint64))
+    report = _make(side, cpu, start)
+    output = InstanceOutput.open(side.output.uri, order.storage, kind=KIND)
+    return EvaluationExamples(output=output, notes=tuple(evaluation_notes(side)), report=report)
 
 
 def gathered(

@@ -61,4 +61,5 @@ class FinetuneOrder:
         return Order(
             job="finetune", documents=data, output=f"{folder.rstrip('/')}/{name}", slicing=self.slicing,
             storage=self.storage, limit=limit, max_dead_letters=self.max_dead_letters, progress=self.progress,
+            removed="drop",  # what is learnt from is what the data are now
         )  # fmt: skip

@@ -1,6 +1,6 @@
 """A look at labelled data before anything starts: classes, what is wrong with rows, and what decides the split.
 
-It reads every row once, in threads of the driver, and keeps some 30 bytes of it: no text.
+It reads every row once, in threads of the driver, and keeps some 50 bytes of it: no text.
 """
 
 from __future__ import annotations

@@ -12,7 +12,7 @@ import pytest
 from jobs.entry import RayCluster, start
 from pipelines.errors import FingerprintError
 from pipelines.finetune_spec import FinetuneSpec
-from pipelines.run.examples import make_examples
+from pipelines.run.examples import make_evaluation, make_examples
 from pipelines.run.finetune_order import FinetuneOrder
 from pipelines.spec import Slicing, TokenizePool
 from pipelines.text.example_batch import COLUMNS, example_batch
@@ -64,8 +64,19 @@ def test_data_that_are_added_move_nothing(tmp_path: Path, spec: FinetuneSpec) ->
     assert made.reports[0].documents == 60
     assert sum(made.class_counts) + len(held) == 120
     write_rows(tmp_path / "train" / "c.parquet", [{"id": 999, "text": "x", "label": "maybe"}])
-    with pytest.raises(FingerprintError, match=r"labels: \['no', 'yes'\] -> \['maybe', 'no', 'yes'\]"):
+    message = r"examples of another spec \(labels: \['no', 'yes'\] -> \['maybe', 'no', 'yes'\]\); .* with --examples"
+    with pytest.raises(FingerprintError, match=message):
         examples_in_turn(order(tmp_path), spec)
+
+
+def test_data_that_are_gone_are_not_learnt(tmp_path: Path, spec: FinetuneSpec) -> None:
+    write_rows(tmp_path / "train" / "a.parquet", rows(0, 30))
+    gone = write_rows(tmp_path / "train" / "b.parquet", rows(30, 30))
+    assert len(rows_of(examples_in_turn(order(tmp_path), spec).train)) == 48
+    gone.unlink()
+    made = examples_in_turn(order(tmp_path), spec)
+    assert max(row["id"] for row in rows_of(made.train)) < 30
+    assert sum(made.class_counts) == len(rows_of(made.train))
 
 
 def test_groups_are_held_out_whole(tmp_path: Path, spec: FinetuneSpec) -> None:
@@ -182,6 +193,11 @@ def test_ray_gives_what_the_stages_give_in_turn(
     assert (made.notes, made.class_counts, made.exit_code) == (expected.notes, expected.class_counts, 0)
     again = make_examples(asked, spec, TokenizePool(), never)
     assert again.train == made.train
+    alone = replace(asked.train, output=str(tmp_path / "alone"))
+    evaluated = make_evaluation(alone, spec, ["yes", "no"], TokenizePool(), partial(start, cluster=RayCluster()))
+    found = rows_of(evaluated.output)
+    assert {(row["id"] % 3 == 1, row["label"]) for row in found} == {(True, 0), (False, 1)}
+    assert (len(found), evaluated.notes) == (60, ("evaluate on 60 rows: no 40, yes 20",))
 
 
 def never(*_: object, **__: object) -> NoReturn:

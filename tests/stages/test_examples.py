@@ -56,7 +56,7 @@ def test_the_decision_says_what_is_held_out(output: Location) -> None:
 
 
 def test_what_is_left_out_is_counted_and_what_can_not_be_told_is_dead(output: Location) -> None:
-    Decision(twins=document_keys(["1:13:a 1"])).put(output)
+    Decision(twins=document_keys(["a 1"])).put(output)
     fields = {**FIELDS, "eval_share": 0.0}
     labels = pa.array(["no", "yes", None, "maybe"])
     table, header = unfold(
