@@ -98,3 +98,7 @@ def _cut(reports: Sequence[Report], max_seqlen: int) -> Iterator[str]:
     truncated, rows = sum(report.truncated for report in reports), sum(report.documents for report in reports)
     if truncated:
         yield f"{truncated:,} texts of {rows:,} rows were longer than {max_seqlen} tokens, and cut there"
+    for name, what in (("untold_words", "words are beyond that, or have no token"),
+                       ("untold_answers", "answers are in no window as a whole")):  # fmt: skip
+        if number := sum((report.examples or {}).get(name, 0) for report in reports):
+            yield f"{number:,} {what}, so that nobody is asked for them"

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from rich.console import RenderableType
 
+from pipelines.example_spec import ExampleSpec
 from pipelines.prepare_spec import PrepareSpec
 from pipelines.run.chips import peak_flops
 from pipelines.run.instance_counts import InstanceCounts, count_instances
@@ -76,7 +77,7 @@ class Report:
     repeated_ids: int
     phase_seconds: dict[str, float]
     stage_seconds: dict[str, float]
-    """By "read", "tokenize", "encode wait", "encode compute", "encode convert", "instances" and "write"."""
+    """By "read", "tokenize", "encode wait", "encode compute", "encode convert", "instances", "examples" and "write"."""
     read_bytes: int
     write_bytes: int
     peak_bytes: dict[str, int]
@@ -89,6 +90,9 @@ class Report:
     """What int8 or binary costs, as ``Calibrated.facts`` says, and the share clipped in this run; None: floats."""
     instances: InstanceCounts | None
     """What a run of prepare made; None: it is another job."""
+    examples: dict[str, int] | None
+    """What a run over labelled data made: train, held_out, "class NAME" of those to train on, and what else its makers
+    count; None: it is another job."""
     warnings: list[str]
     """What is odd about it, with its likeliest cause."""
     placement: dict[str, Any] | None
@@ -133,6 +137,7 @@ STAGE_SECONDS = {
     "encode compute": "encode_compute_seconds",
     "encode convert": "encode_convert_seconds",
     "instances": "instances_seconds",
+    "examples": "examples_seconds",
     "write": "write_seconds",
 }
 
@@ -181,10 +186,18 @@ def make_report(
         facts={name: tally.fact(name) for name in sorted(tally.facts)},
         quantization=quantization(tally, calibrated) if calibrated else None,
         instances=instances,
+        examples=count_examples(stats) if isinstance(spec, ExampleSpec) else None,
         warnings=instance_warnings(instances, spec) if instances and isinstance(spec, PrepareSpec) else [],
         placement=asdict(placement) if placement else None,
         versions=dict(versions if versions is not None else installed_versions()),
     )
+
+
+def count_examples(stats: Mapping[str, float]) -> dict[str, int]:
+    """Of labelled data: those to train on and those held out, and what their makers counted beside."""
+    prefix = "examples."
+    counted = {name.removeprefix(prefix): int(stats[name]) for name in sorted(stats) if name.startswith(prefix)}
+    return {side: int(stats.get(f"instances.{side}", 0)) for side in ("train", "held_out")} | counted
 
 
 def quantization(tally: Tally, calibrated: Calibrated) -> dict[str, Any]:

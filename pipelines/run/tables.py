@@ -26,6 +26,8 @@ def tables(report: Report) -> RenderableType:
         parts += [Text(), counts(report), Text(), stages(report), Text(phases(report))]
     if report.slices and report.instances:
         parts += [Text(), *instance_tables(report.instances, report.warnings)]
+    if report.slices and report.examples:
+        parts += [Text(), grid({name.replace("_", " "): f"{number:,}" for name, number in told(report.examples)})]
     if report.slices and report.quantization:
         parts += [Text(), costs(report.quantization)]
     if report.dead_letters:
@@ -65,19 +67,29 @@ def counts(report: Report) -> Table:
     if report.peak_share is not None:
         pairs["of GPU peak"] = f"{100 * report.peak_share:.1f} %"
     if report.instances:
-        pairs = {name: told for name, told in pairs.items() if name not in ("padding", "truncated")}
+        pairs = {name: value for name, value in pairs.items() if name not in ("padding", "truncated")}
+    if report.examples:
+        pairs.pop("padding")
     return grid(pairs)
+
+
+def told(examples: Mapping[str, int]) -> list[tuple[str, int]]:
+    """What is shown of examples: what there is any of, and of classes the most numerous."""
+    classes = sorted((name for name in examples if name.startswith("class ")), key=lambda name: -examples[name])
+    others = [name for name in examples if not name.startswith("class ") and (examples[name] or name == "train")]
+    return [(name, examples[name]) for name in (*others, *classes[:MOST_LINES])]
 
 
 def stages(report: Report) -> Table:
     """What the actors of each stage did with their time, summed over them, and the memory of the largest."""
     table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim")
     table.add_column("stage")
-    encodes = ("waiting", "computing", "converting") if not report.instances else ()
+    encodes = ("waiting", "computing", "converting") if report.instances is None and report.examples is None else ()
     for name in ("busy", *encodes, "peak memory"):
         table.add_column(name, justify="right")
     spent = report.stage_seconds
-    for stage in ("read", "tokenize", "encode" if encodes else "instances", "write"):
+    work = "encode" if encodes else "instances" if report.instances else "examples"
+    for stage in ("read", *(["tokenize"] if work != "examples" else []), work, "write"):
         memory = size(report.peak_bytes[stage]) if stage in report.peak_bytes else ""
         if stage == "encode":
             wait, compute, convert = (spent[f"encode {what}"] for what in ("wait", "compute", "convert"))

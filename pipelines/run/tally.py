@@ -6,6 +6,7 @@ memory is no sum over the slices that it saw. The names, all of them seconds, by
     read_seconds, read_bytes, repeated_ids            tokenize_seconds, num_tokens, truncated
     encode_wait_seconds, encode_compute_seconds, encode_convert_seconds, encode_tokens, encode_computed_tokens,
     encode_flops (useful ones, padding not counted), clipped_numbers (int8)
+    examples_seconds, examples.<what> (``pipelines.stages.examples``)
     instances_seconds, instances.<what> and length.<tokens> (``pipelines.stages.instance_stats``)
     write_seconds, write_bytes
 """

@@ -100,4 +100,11 @@ def _counts(found: Labelled, made: TaskExamples, held: Flags, twins: Flags, told
         "instances.held_out": int((told & is_held).sum()),
         "examples.twins": int(twins.sum()),
         "examples.empty": int((tokens == 0).sum()),
+        **_of_classes(found, held | twins),
     }
+
+
+def _of_classes(found: Labelled, is_out: Flags) -> dict[str, int]:
+    """How many of the documents to train on have each class; of tags, how many words."""
+    places, counts = np.unique(found.classes.take(np.flatnonzero(~is_out)).values, return_counts=True)
+    return {f"examples.class {found.names[place]}": int(n) for place, n in zip(places, counts, strict=True)}

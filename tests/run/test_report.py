@@ -8,7 +8,15 @@ import pytest
 
 from pipelines.model.calibration import calibrate
 from pipelines.run.placement import Actors, Placement
-from pipelines.run.report import Corpus, Report, installed_versions, make_report, peak_share, quantization
+from pipelines.run.report import (
+    Corpus,
+    Report,
+    count_examples,
+    installed_versions,
+    make_report,
+    peak_share,
+    quantization,
+)
 from pipelines.run.tally import Tally
 from pipelines.schema import DeadLetter, SliceHeader
 from pipelines.spec import EmbedSpec
@@ -57,7 +65,7 @@ def test_the_sums_of_the_slices() -> None:
     assert (ours.read_bytes, ours.write_bytes, ours.peak_bytes) == (2000, 8000, {"encode": 2_000_000_000})
     assert ours.stage_seconds == {
         "read": 1.0, "tokenize": 0.5, "encode wait": 2.0, "encode compute": 4.0, "encode convert": 0.25,
-        "instances": 0.0, "write": 0.5,
+        "instances": 0.0, "examples": 0.0, "write": 0.5,
     }  # fmt: skip
 
 
@@ -107,3 +115,9 @@ def test_versions_are_those_installed() -> None:
     import ray
 
     assert installed_versions()["ray"] == ray.__version__
+
+
+def test_examples_are_counted_by_what_they_are() -> None:
+    stats = {"instances.train": 5.0, "instances.documents": 9.0, "examples.twins": 1.0, "examples.class a": 5.0}
+    assert count_examples(stats) == {"train": 5, "held_out": 0, "class a": 5, "twins": 1}
+    assert report().examples is None

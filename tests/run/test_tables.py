@@ -98,3 +98,14 @@ def test_seconds(number: float, text: str) -> None:
 )
 def test_size(number: float, text: str) -> None:
     assert size(number) == text
+
+
+def test_examples_are_shown_with_their_largest_classes() -> None:
+    found = {"train": 90, "held_out": 9, "twins": 0, "class no": 30, "class yes": 60}
+    ours = shown(replace(report(), examples=found), 80)
+    assert [line.split() for line in ours.splitlines() if "held out" in line] == [
+        ["train", "90", "held", "out", "9", "class", "yes", "60"]
+    ]
+    assert "twins" not in ours
+    assert "examples" in ours
+    assert "padding" not in ours
