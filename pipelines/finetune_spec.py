@@ -39,7 +39,8 @@ class FinetuneSpec(LearningSpec):
     token_classification; {"text": [...], "answer_start": [...]} for question_answering; the pair's score for embedding,
     "" where there is none. auto: label, tags, answers and "", by task."""
     labels: list[str] = field(default_factory=list)
-    """The classes in their order; []: those of the training data, sorted."""
+    """The classes in their order, or names for the labels 0, 1, ...; []: those of the training data, sorted, or as
+    their files name them."""
     separator: str = "\n\n"
     """What stands between several text columns."""
     id: str = "id"

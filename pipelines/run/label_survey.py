@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 
 import numpy as np
@@ -17,18 +17,21 @@ import pyarrow as pa
 
 from pipelines.errors import ShardError
 from pipelines.example_spec import ExampleSpec
-from pipelines.finetune_spec import FinetuneSpec
+from pipelines.finetune_spec import LABELLED, FinetuneSpec
 from pipelines.run.ground import first_columns
 from pipelines.run.label_checks import check_shards
 from pipelines.run.order import Order
 from pipelines.run.plan import limited
+from pipelines.run.progress import Progress
 from pipelines.schema import unfold
-from pipelines.stages.class_labels import in_order, is_list
+from pipelines.spec import Storage
+from pipelines.stages.class_labels import in_order, is_list, is_number
 from pipelines.stages.decision import keys_of
 from pipelines.stages.documents import DocumentColumns, check_shard
 from pipelines.stages.labelled import read_labelled
 from pipelines.stages.read import Reading, Stretch, slices_of
 from pipelines.stages.slicewise import ROW
+from pipelines.store.class_names import read_class_names
 from pipelines.store.shards import Footer, Shard, list_shards, read_footers
 from pipelines.text.document_keys import Keys
 from pipelines.text.ragged import Ragged
@@ -85,9 +88,21 @@ def survey_labels(order: Order, spec: FinetuneSpec, examples: ExampleSpec) -> La
     columns = first_columns(order, examples, shards)
     reading = Reading(columns=columns, slicing=order.slicing, output_row_bytes=0, storage=order.storage)
     stretches = _stretches([(shard, footer) for shard, footer in known if _fits(footer, columns)], order.limit)
-    with ThreadPoolExecutor(THREADS, "labels") as pool:
+    examples = replace(examples, labels=examples.labels or _named(stretches, columns, examples, order.storage))
+    with Progress(mode=order.progress) as progress, ThreadPoolExecutor(THREADS, "labels") as pool:
+        num_rows = sum(stretch.num_documents for stretch in stretches)
+        progress.say(f"looking at {num_rows:,} rows of {len(stretches):,} shards")
         looked = list(pool.map(partial(_look, examples=examples, reading=reading), stretches))
     return _together(looked, stretches, examples, reading)
+
+
+def _named(
+    stretches: Sequence[Stretch], columns: DocumentColumns, examples: ExampleSpec, storage: Storage
+) -> list[str]:
+    """The classes as the first shard's footer names them, where labels are numbers; [] where it does not."""
+    kind = columns.targets.get(examples.label)
+    told = kind is not None and examples.task in LABELLED and is_number(kind)
+    return read_class_names(stretches[0].shard, examples.label, storage) if told and stretches else []
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
@@ -13,6 +14,8 @@ import pyarrow.compute as pc
 from pipelines.store.columns import is_text
 from pipelines.text.ragged import Ragged
 from pipelines.text.ranges import ends_of
+
+NUMBER = re.compile(r"-?\d+")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -26,9 +29,14 @@ class ClassLabels:
     faults: dict[int, str] = field(default_factory=dict)
     """Why a row has no labels that can be told, by its place."""
 
-    def as_classes(self, labels: list[str]) -> ClassLabels:
-        """The same with places among these classes. A row with another label has a fault."""
+    def as_classes(self, labels: list[str], *, by_number: bool = False) -> ClassLabels:
+        """The same with places among these classes. A row with another label has a fault.
+
+        ``by_number``: the labels that were read are such places. Where the classes are numbers themselves, they count.
+        """
         number = {name: place for place, name in enumerate(labels)}
+        if by_number and not all(map(NUMBER.fullmatch, labels)):
+            number = {str(place): place for place in range(len(labels))}
         mapping = np.array([number.get(name, -1) for name in self.names], np.int32)
         codes = Ragged(mapping[self.codes.values], self.codes.offsets)
         rows = np.repeat(np.arange(len(codes)), codes.lengths)
@@ -45,6 +53,11 @@ def name_of(value: object) -> str:
 def in_order(names: Iterable[str], kind: pa.DataType) -> list[str]:
     """Names of classes sorted: numbers by their size, where the labels' type is one, and else as strings."""
     return sorted(names, key=int) if pa.types.is_integer(kind) else sorted(names)
+
+
+def is_number(kind: pa.DataType) -> bool:
+    """Whether classes of the type, or in lists of it, are numbers."""
+    return bool(pa.types.is_integer(kind.value_type if is_list(kind) else kind))
 
 
 def is_class(kind: pa.DataType) -> bool:

@@ -17,7 +17,7 @@ import pyarrow.compute as pc
 from pipelines.example_spec import ExampleSpec
 from pipelines.finetune_spec import LABELLED
 from pipelines.stages.answer_labels import Answer, read_answers
-from pipelines.stages.class_labels import read_labels
+from pipelines.stages.class_labels import is_number, read_labels
 from pipelines.stages.documents import GROUP, TARGET, TEXT, TEXT_PAIR, joined, lists, values_of
 from pipelines.stages.slicewise import ROW
 from pipelines.text.document_keys import Keys, document_keys
@@ -60,7 +60,9 @@ def read_labelled(documents: pa.Table, spec: ExampleSpec) -> Labelled:
     column = documents[f"{TARGET}{spec.label}"] if spec.label else None
     labels, numbers, answers = None, None, None
     if column is not None and spec.task in LABELLED:
-        labels = read_labels(column) if not spec.labels else read_labels(column).as_classes(spec.labels)
+        labels = read_labels(column)
+        if spec.labels:
+            labels = labels.as_classes(spec.labels, by_number=is_number(column.type))
         faults = labels.faults | _unequal(texts[0], column, spec) | faults
     elif column is not None and spec.task == "question_answering":
         answers, wrong = read_answers(column, texts[1])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -49,6 +50,16 @@ def test_a_dictionary_is_what_it_stands_for(tmp_path: Path) -> None:
     found = look(tmp_path)
     assert (found.names, labels(found)) == (["no", "yes"], [["yes"], ["no"], ["yes"]])
     assert found.ids.tolist() == document_keys(["a.parquet:0", "a.parquet:1", "a.parquet:3"]).tolist()
+
+
+def test_numbers_are_named_as_the_footer_does(tmp_path: Path) -> None:
+    note = {"info": {"features": {"label": {"names": ["neg", "pos", "none"], "_type": "ClassLabel"}}}}
+    table = pa.table({"id": [1, 2, 3], "text": ["x", "y", "z"], "label": [1, 0, -1]})
+    pq.write_table(table.replace_schema_metadata({"huggingface": json.dumps(note)}), tmp_path / "a.parquet")
+    found = look(tmp_path)
+    assert (found.names, labels(found)) == (["neg", "pos", "none"], [["pos"], ["neg"]])
+    assert found.faults == {"a label is none of the classes": 1}
+    assert labels(look(tmp_path, labels=["no", "yes"])) == [["yes"], ["no"]]
 
 
 def test_groups_and_lists(tmp_path: Path) -> None:

@@ -58,6 +58,14 @@ def test_a_label_that_is_none_of_the_classes() -> None:
     assert told.faults == {1: unknown, 2: "the labels are null", 3: unknown}
 
 
+def test_numbers_may_have_names() -> None:
+    found = read_labels(pa.chunked_array([pa.array([1, 0, 2, -1])]))
+    told = found.as_classes(["O", "B-X"], by_number=True)
+    assert rows(told) == [["B-X"], ["O"], [], []]
+    assert set(told.faults) == {2, 3}
+    assert rows(found.as_classes(["2", "1"], by_number=True)) == [["1"], [], ["2"], []]  # they are the numbers
+
+
 def test_numbers_are_sorted_by_size() -> None:
     assert in_order({"10", "9", "-1"}, pa.int64()) == ["-1", "9", "10"]
     assert in_order({"10", "9", "a"}, pa.string()) == ["10", "9", "a"]
