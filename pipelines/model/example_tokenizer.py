@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 from tokenizers import Encoding
-from tokenizers.pre_tokenizers import ByteLevel
+from tokenizers.pre_tokenizers import BertPreTokenizer, ByteLevel
 
 from pipelines.errors import SpecError
 from pipelines.model.special_tokens import special_tokens
@@ -19,6 +19,8 @@ from pipelines.text.pair import longest_first
 
 AT_A_TIME = 1024
 """Texts whose encodings are held at once: they take some hundred bytes a token."""
+CHARACTERS_A_TOKEN = 8
+"""Characters of a long text that are tried first, for each token that there is room for."""
 LEAST_ROOM = 4
 """Tokens beside special ones: two texts of two."""
 
@@ -57,7 +59,7 @@ class ExampleTokenizer:
     def texts(self, texts: Sequence[str]) -> TokenizedExamples:
         """The beginning of each text, with the special tokens around it."""
         special, room = self.special, self.max_seqlen - self.special.num_single
-        found = [np.array(one.ids, np.int32) for one in self.encodings(texts)]
+        found = self._beginnings(texts, room)
         rows = [np.concatenate([special.before, ids[:room], special.after]) for ids in found]
         return _examples(rows, np.zeros(len(rows), np.int32), [len(ids) > room for ids in found])
 
@@ -83,6 +85,23 @@ class ExampleTokenizer:
         flat = np.concatenate([np.zeros(0, np.int32), *numbers])
         return _examples(rows, np.zeros(len(rows), np.int32), [len(ids) > room for ids, _ in found], flat)
 
+    def _beginnings(self, texts: Sequence[str], room: int) -> list[Ids]:
+        """Ids of each text, or, where there are more than ``room``, at least so many of its first, and one more.
+
+        Of a long text the beginning is tried first, up to a space, where that parts words whatever follows.
+        """
+        parts = [_beginning(text, room) for text in texts] if self._parts_at_spaces else list(texts)
+        found = [np.array(one.ids, np.int32) for one in self.encodings(parts)]
+        short = [n for n, ids in enumerate(found) if len(parts[n]) < len(texts[n]) and len(ids) <= room]
+        for place, one in zip(short, self.encodings([texts[n] for n in short]), strict=True):
+            found[place] = np.array(one.ids, np.int32)
+        return found
+
+    @property
+    def _parts_at_spaces(self) -> bool:
+        """Whether what stands behind a space changes no token before it."""
+        return isinstance(self._tokenizer.pre_tokenizer, BertPreTokenizer)
+
     def _word_encodings(self, words: Sequence[Sequence[str]]) -> Iterator[Encoding]:
         """A tokenizer that tells a word by the space before it gets one for each."""
         spaces = self._tokenizer.pre_tokenizer
@@ -92,6 +111,12 @@ class ExampleTokenizer:
         for begin in range(0, len(words), AT_A_TIME):
             batch = [list(one) for one in words[begin : begin + AT_A_TIME]]
             yield from self._tokenizer.encode_batch(batch, is_pretokenized=True, add_special_tokens=False)
+
+
+def _beginning(text: str, room: int) -> str:
+    """The text up to a space that mostly has more than ``room`` tokens before it; all of it where there is none."""
+    space = text.find(" ", CHARACTERS_A_TOKEN * (room + 1))
+    return text if space < 0 else text[:space]
 
 
 def _examples(rows: Sequence[Ids], starts: Ids, is_cut: Sequence[bool], words: Ids | None = None) -> TokenizedExamples:

@@ -32,6 +32,15 @@ def test_texts_are_cut_at_the_end(tokenizer: ExampleTokenizer) -> None:
     assert rows(tokenizer.texts([])) == []
 
 
+def test_of_a_long_text_the_beginning_is_enough(tokenizer: ExampleTokenizer) -> None:
+    texts = ["a b c d " * 50, "lead" + " " * 500 + "iron", "antidisestablishmentarianism " * 9, "a" * 900, "a b\n" * 90]
+    found = tokenizer.texts(texts)
+    whole = [one.ids for one in tokenizer.encodings(texts)]
+    assert rows(found) == [[101, *ids[:5], 102] for ids in whole]
+    assert found.is_cut.tolist() == [len(ids) > 5 for ids in whole]
+    assert rows(found)[1] == [101, LEAD, IRON, 102]
+
+
 def test_of_a_pair_the_longer_text_is_cut_first(tokenizer: ExampleTokenizer) -> None:
     found = tokenizer.pairs(["iron", "a b c d", "a"], ["lead", "iron", "a b c d"])
     assert rows(found) == [
