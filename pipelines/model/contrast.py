@@ -9,6 +9,7 @@ Shapes: n examples of m texts in all (an anchor, its positive, and negatives), d
 from __future__ import annotations
 
 import hashlib
+import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -45,6 +46,10 @@ class Roles:
         """Those of several batches, end to end."""
         return cls(*(np.concatenate([getattr(one, name) for one in parts]) for name in ("places", "keys")))
 
+    def between(self, begin: int, end: int) -> Roles:
+        """Those of some texts in a row."""
+        return Roles(self.places[begin:end], self.keys[begin:end])
+
     def __len__(self) -> int:
         return len(self.places)
 
@@ -72,6 +77,22 @@ def match(vectors_md: Tensor, roles: Roles, temperature: float) -> Matched:
     with torch.no_grad():
         correct = logits_nd.gather(1, own[:, None])[:, 0] == logits_nd.amax(1) if len(own) else own.bool()
     return Matched(cross_entropy(logits_nd, own, reduction="none"), correct)
+
+
+def matched_in_turn(pairs_n2d: Tensor, temperature: float, at_a_time: int) -> Matched:
+    """Tell each anchor's positive among those of as many pairs as a batch has, in the order that they are given.
+
+    So held-out pairs have a loss to be compared with that of training, however they came to be evaluated. Pairs that
+    are left over are told with those before them; texts that are the same are not looked for.
+    """
+    count = len(pairs_n2d)
+    cuts = [*range(0, max(1, count - count % at_a_time), at_a_time), count]
+    roles = Roles(np.tile([ANCHOR, POSITIVE], count), np.arange(2 * count))
+    parts = [
+        match(pairs_n2d[begin:end].flatten(0, 1), roles.between(2 * begin, 2 * end), temperature)
+        for begin, end in itertools.pairwise(cuts)
+    ]
+    return Matched(torch.cat([part.losses for part in parts]), torch.cat([part.correct for part in parts]))
 
 
 def slopes(vectors_md: Tensor, roles: Roles, temperature: float) -> tuple[Matched, Tensor]:

@@ -114,7 +114,9 @@ class FinetuningModel(LearningModel):
         ids, mask, types = padded_inputs(batch, self.network.pad_id, self.device)
         typed = {"token_type_ids": types} if types is not None and self.network.has_types else {}
         found = self.module(input_ids=ids, attention_mask=mask, return_dict=True, **typed)
-        return logits_of(found, KINDS[self.lesson.task], mask.bool())
+        columns, lengths = np.arange(ids.shape[1]), np.diff(batch.offsets)
+        places = np.flatnonzero(columns < lengths[:, None])  # known here: a GPU that were asked would be waited for
+        return logits_of(found, KINDS[self.lesson.task], to_device(places, self.device))
 
     def _beside(self) -> Callable[[ExampleBatch], Tensor]:
         """Logits by the head beside the network. (A head that were an attribute would be kept twice.)"""

@@ -19,6 +19,7 @@ from torch import Tensor, nn
 
 from pipelines.errors import SpecError
 from pipelines.model.abilities import ClassifierKind
+from pipelines.model.training_inputs import to_device
 from pipelines.text.pack import gathered, pad_batch, plan_batches
 
 PADDED_TOKENS = 2**16
@@ -68,12 +69,12 @@ class OwnHead(nn.Module):
         return torch.cat(parts)[order.to(hidden_td.device)]
 
     def _padded(self, hidden_td: Tensor, ids: npt.NDArray[np.int64], mask: npt.NDArray[np.int64]) -> Tensor:
-        ids_bs, mask_bs = (torch.from_numpy(array).to(hidden_td.device) for array in (ids, mask))
-        real_bs = mask_bs.bool()
-        hidden_bsd = hidden_td.new_zeros((*ids.shape, hidden_td.shape[1]), dtype=torch.float32)
-        hidden_bsd[real_bs] = hidden_td.float()
+        # Places of tokens are told by the host: a GPU that were asked for them would be waited for.
+        ids_bs, mask_bs, real_t = (to_device(array, hidden_td.device) for array in (ids, mask, np.flatnonzero(mask)))
+        hidden_xd = hidden_td.new_zeros((ids.size, hidden_td.shape[1]), dtype=torch.float32)
+        hidden_bsd = hidden_xd.index_copy_(0, real_t, hidden_td.float()).view(*ids.shape, -1)
         found = self.whole(input_ids=ids_bs, attention_mask=mask_bs, inputs_embeds=hidden_bsd)
-        return logits_of(found, self.kind, real_bs)
+        return logits_of(found, self.kind, real_t)
 
 
 def take_head(whole: Any, kind: ClassifierKind, num_labels: int) -> OwnHead:
@@ -113,19 +114,20 @@ def _tried(whole: Any, kind: ClassifierKind) -> tuple[OwnHead, Tensor, Tensor]:
     ids = (pad_id + np.arange(1, TRIAL + 1)) % int(whole.config.vocab_size)
     ids_bs = torch.from_numpy(ids)[None].to(whole.device)
     inputs = {"input_ids": ids_bs, "attention_mask": torch.ones_like(ids_bs)}
-    expected = logits_of(whole(**inputs), kind, torch.ones_like(ids_bs, dtype=torch.bool)).float()
+    expected = logits_of(whole(**inputs), kind, torch.arange(TRIAL, device=whole.device)).float()
     hidden_td = whole.base_model(**inputs, return_dict=True).last_hidden_state[0]
     head = OwnHead(whole, kind)
     return head, head(hidden_td, ids, np.array([TRIAL])), expected
 
 
-def logits_of(found: Any, kind: ClassifierKind, real_bs: Tensor) -> Tensor:
-    """Logits of what a model's class returned, padding left out."""
-    if kind == "answer":
-        ends_bs2: Tensor = torch.stack([found.start_logits, found.end_logits], dim=-1)
-        return ends_bs2[real_bs]
-    logits: Tensor = found.logits
-    return logits if kind == "sequence" else logits[real_bs]
+def logits_of(found: Any, kind: ClassifierKind, real_t: Tensor) -> Tensor:
+    """Logits of what a model's class returned for B rows of S tokens, of those at these places of the B * S alone."""
+    if kind == "sequence":
+        of_chunks: Tensor = found.logits
+        return of_chunks
+    ends = kind == "answer"
+    logits = torch.stack([found.start_logits, found.end_logits], dim=-1) if ends else found.logits
+    return logits.flatten(0, 1)[real_t]
 
 
 class _Given(nn.Module):

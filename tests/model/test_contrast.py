@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, tensor
 from torch.nn.functional import cosine_similarity, cross_entropy
 
-from pipelines.model.contrast import Roles, match, slopes
+from pipelines.model.contrast import Roles, match, matched_in_turn, slopes
 from pipelines.text.example_batch import ExampleBatch
 
 
@@ -98,3 +98,12 @@ def test_nothing_at_all() -> None:
     found = match(vectors, roles(), 0.05)
     found.losses.sum().backward()
     assert (len(found.losses), len(found.correct)) == (0, 0)
+
+
+@pytest.mark.parametrize(("count", "expected"), [(4, [4]), (8, [4, 4]), (10, [4, 6]), (3, [3]), (0, [0])])
+def test_held_out_pairs_are_told_a_batch_at_a_time(count: int, expected: list[int]) -> None:
+    pairs = torch.randn(count, 2, 5, generator=torch.Generator().manual_seed(2))
+    found = matched_in_turn(pairs, 0.5, 4)
+    parts = [match(part.flatten(0, 1), roles(*[2] * len(part)), 0.5) for part in pairs.split(expected)]
+    assert found.losses.tolist() == pytest.approx([loss for part in parts for loss in part.losses.tolist()])
+    assert len(found.correct) == count

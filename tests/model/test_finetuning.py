@@ -200,3 +200,21 @@ def test_the_module_stays_whole(make_folder: Callable[..., Path]) -> None:
     FinetuningModel(module, lesson("classification"), packed=True)(example_batch("classification", LENGTHS))
     assert set(module.state_dict()) == names
     assert module.config.to_dict() == before
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no GPU")
+@pytest.mark.parametrize(("family", "task"), CASES)
+def test_packed_rows_on_a_gpu_have_the_losses_and_gradients_of_a_cpu(
+    make_folder: Callable[..., Path], family: str, task: Any
+) -> None:
+    module = load(make_folder, family, task)
+    batch = example_batch(task, LENGTHS)
+    exact = FinetuningModel(module, lesson(task))(batch)[LOSSES[task]].sum
+    slopes = torch.cat([slope.flatten() for slope in gradients(module, exact).values()])
+    model = FinetuningModel(module.cuda(), lesson(task), packed=True)
+    assert model.path == ("padded" if family in PADDED_ALONE else "packed")
+    with torch.autocast("cuda", torch.bfloat16):
+        found = model(batch)[LOSSES[task]].sum
+    torch.testing.assert_close(found.cpu(), exact, rtol=0.03, atol=0.05)
+    close = torch.cat([slope.flatten() for slope in gradients(module, found).values()]).cpu()
+    assert torch.cosine_similarity(slopes, close, 0) > 0.95
