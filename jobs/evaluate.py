@@ -5,10 +5,11 @@ from __future__ import annotations
 from functools import partial
 from typing import Literal
 
-from jobs.entry import RayCluster, main, show, start
+from jobs.entry import RayCluster, main, show, start, start_ray
 from pipelines.evaluation_spec import EvaluationSpec
 from pipelines.run.evaluation import evaluate_model
 from pipelines.run.evaluation_order import EvaluationOrder
+from pipelines.run.means import Means
 from pipelines.spec import EncodePool, Slicing, Storage, TokenizePool
 
 
@@ -53,9 +54,12 @@ def evaluate(
     """
     order = EvaluationOrder(
         model=model, data=data, queries=queries, documents=documents, qrels=qrels, output=output, limit=limit,
-        max_dead_letters=max_dead_letters, progress=progress, slicing=slicing, storage=storage, user_code=user_code,
+        max_dead_letters=max_dead_letters, progress=progress, slicing=slicing, storage=storage,
     )  # fmt: skip
-    return show(evaluate_model(order, spec, gpu, partial(start, cluster=ray, cpu=cpu, gpu=gpu)))
+    means = Means(
+        cpu=cpu, gpu=gpu, user_code=user_code, begin=partial(start, cluster=ray), join=partial(start_ray, ray)
+    )
+    return show(evaluate_model(order, spec, means))
 
 
 if __name__ == "__main__":

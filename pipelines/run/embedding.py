@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from pipelines.run.means import Means
 from pipelines.run.order import Order
 from pipelines.run.quantizer import quantizer_for
-from pipelines.run.trunk import Run, open_run
+from pipelines.run.report import Report
+from pipelines.run.trunk import open_run
 from pipelines.schema import EMBEDDING, vectors_to_numpy
-from pipelines.spec import EmbedSpec, EncodePool, Storage
+from pipelines.spec import EmbedSpec, Storage
 from pipelines.stages.encode import encode, part_columns
 from pipelines.stages.read import read
 from pipelines.stages.recipe import Recipe
@@ -20,23 +22,18 @@ from pipelines.stages.tokenize import tokenize
 from pipelines.stages.write import write
 from pipelines.store.committed import CommittedOutput
 
-if TYPE_CHECKING:
-    from pipelines.run.report import Report
-    from pipelines.run.start import Pools
 
-Begin = Callable[[Run], "Pools"]
-"""Starts Ray for a run that has something to do, and places its actors (``jobs.entry.start``, its cluster given)."""
-
-
-def embed(order: Order, spec: EmbedSpec, begin: Begin, gpu: EncodePool = EncodePool(), user_code: str = "") -> Report:
+def embed(order: Order, spec: EmbedSpec, means: Means) -> Report:
     """Embed what an order names into its output, or what is left of it. ShardError where that goes wrong wholesale."""
-    with open_run(order, recipe := Recipe.of(spec, order.storage, user_code)) as run:
+    with open_run(order, recipe := Recipe.of(spec, order.storage, means.user_code)) as run:
         if run.plan.stretches:
-            pools = begin(run)
+            pools = means.begin(run, cpu=means.cpu, gpu=means.gpu)
             texts = read(run.plan.stretches, run.reading, **pools.read)
             chunks = tokenize(texts, recipe, pools.tokenize)
-            quantizer = quantizer_for(run, gpu, pools)
-            vectors = encode(chunks, recipe, gpu, pools.encode, num_threads=pools.num_threads, quantizer=quantizer)
+            quantizer = quantizer_for(run, means.gpu, pools)
+            vectors = encode(
+                chunks, recipe, means.gpu, pools.encode, num_threads=pools.num_threads, quantizer=quantizer
+            )
             columns = part_columns(run.ground.columns, recipe.spec)
             run.follow(write(vectors, run.output, columns, run.metadata, pools.write), pools.placement)
         return run.finish()

@@ -25,7 +25,6 @@ class EvaluationOrder:
     qrels: str | list[str] = ""
     slicing: Slicing = Slicing()
     storage: Storage = Storage()
-    user_code: str = ""
     limit: int = 0
     max_dead_letters: float = 0.05
     progress: Literal["auto", "live", "log", "json", "none"] = "auto"

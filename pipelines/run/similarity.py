@@ -15,7 +15,6 @@ from pipelines.run.embedding import unit
 from pipelines.run.evaluation_order import EvaluationOrder
 from pipelines.run.evaluation_report import Evaluation
 from pipelines.run.order import Order
-from pipelines.run.report import Report
 from pipelines.schema import EMBEDDING, vectors_to_numpy
 from pipelines.spec import EmbedSpec, refuse
 from pipelines.store.join import JoinedOutputs
@@ -25,7 +24,8 @@ from pipelines.train.scores.values import correlations
 FIRST, SECOND = "_manta/first", "_manta/second"
 """Folders of the output that hold the vectors of the pairs' first and second texts."""
 LABEL = "score"
-Embed = Callable[[Order, EmbedSpec], Report]
+Embed = Callable[[Order, EmbedSpec], object]
+"""Runs over the texts of an order."""
 
 
 def evaluate_pairs(order: EvaluationOrder, spec: EvaluationSpec, side: EmbedSpec, embed: Embed) -> Evaluation:

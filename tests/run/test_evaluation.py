@@ -10,10 +10,13 @@ from pipelines.evaluation_spec import EvaluationSpec
 from pipelines.run import evaluation
 from pipelines.run.evaluation import evaluate_model
 from pipelines.run.evaluation_order import EvaluationOrder
-from pipelines.spec import EmbedSpec, EncodePool
+from pipelines.run.means import Means
+from pipelines.spec import EmbedSpec
 from tests.run.test_retrieval import put
 from tests.run.test_similarity import embed
 from tests.tiny import save_model, sentence, write_shard
+
+NO_RAY = Means(begin=lambda run, **pools: pytest.fail("nothing needs Ray"), join=lambda: None)
 
 
 def test_pairs_and_retrieval_are_one_report_and_queries_have_their_prompt(
@@ -33,7 +36,7 @@ def test_pairs_and_retrieval_are_one_report_and_queries_have_their_prompt(
         queries=put(tmp_path / "q.parquet", id=["a"], text=[sentence(3)]), documents=str(tmp_path / "data"),
         qrels=put(tmp_path / "r.parquet", query_id=["a"], document_id=[3], relevance=[1]),
     )  # fmt: skip
-    report = evaluate_model(order, EvaluationSpec(text_pair="other"), EncodePool(), lambda run: None)
+    report = evaluate_model(order, EvaluationSpec(text_pair="other"), NO_RAY)
     assert [found.task for found in report.evaluations] == ["similarity", "retrieval"]
     assert [spec.prompt for spec in specs] == ["auto", "auto", "the ", "auto"]
     assert report.exit_code == 0
