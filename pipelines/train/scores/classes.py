@@ -24,7 +24,7 @@ def class_scores(logits_nl: npt.NDArray[Any], targets_n: Ints) -> dict[str, floa
 
     f1 leaves out classes that are neither right nor told anywhere, as scikit-learn does.
     """
-    logits, targets, num_classes = torch.from_numpy(logits_nl), torch.from_numpy(targets_n), logits_nl.shape[1]
+    logits, targets, num_classes = torch.tensor(logits_nl), torch.tensor(targets_n), logits_nl.shape[1]
     told = logits.argmax(-1)
     curves = curve_scores(_probabilities(logits), np.eye(num_classes)[targets_n])
     return {
@@ -42,7 +42,7 @@ def each_class(logits_nl: npt.NDArray[Any], targets_n: Ints) -> ClassScores:
     ones = np.eye(logits_nl.shape[1])
     return {
         **decided(ones[told], ones[targets_n]),
-        **curve_scores(_probabilities(torch.from_numpy(logits_nl)), ones[targets_n]),
+        **curve_scores(_probabilities(torch.tensor(logits_nl)), ones[targets_n]),
     }
 
 
@@ -51,7 +51,7 @@ def multi_label_scores(logits_nl: npt.NDArray[Any], targets_nl: npt.NDArray[Any]
 
     f1 is over all decisions, f1_macro, auroc and auprc means over classes.
     """
-    logits, targets = torch.from_numpy(logits_nl), torch.from_numpy(targets_nl).long()
+    logits, targets = torch.tensor(logits_nl), torch.tensor(targets_nl).long()
     told, num_classes = (logits > 0).long(), logits_nl.shape[1]
     curves = curve_scores(logits.double().sigmoid(), targets_nl)
     return {
@@ -64,7 +64,7 @@ def multi_label_scores(logits_nl: npt.NDArray[Any], targets_nl: npt.NDArray[Any]
 
 def each_label(logits_nl: npt.NDArray[Any], targets_nl: npt.NDArray[Any]) -> ClassScores:
     """Of multi_label, by class: as ``each_class``."""
-    curves = curve_scores(torch.from_numpy(logits_nl).double().sigmoid(), targets_nl)
+    curves = curve_scores(torch.tensor(logits_nl).double().sigmoid(), targets_nl)
     return {**decided(logits_nl > 0, targets_nl), **curves}
 
 
@@ -89,7 +89,7 @@ def curve_scores(probabilities_nl: torch.Tensor, right_nl: npt.NDArray[Any]) -> 
     Probabilities are float64: those of float32 that are near 1 would be equal, and so in no order.
     """
     found = {name: np.full(right_nl.shape[1], math.nan) for name in ("auroc", "auprc")}
-    right = torch.from_numpy(np.asarray(right_nl)).long()
+    right = torch.tensor(right_nl).long()
     support = right.sum(0)
     for label in ((support > 0) & (support < len(right))).nonzero()[:, 0].tolist():
         told, truth = probabilities_nl[:, label].contiguous(), right[:, label].contiguous()
