@@ -80,6 +80,7 @@ LIGHT = {
     "pipelines.model.objectives": {"numpy", "torch", "transformers", "tokenizers"},
     "pipelines.model.presets": {"numpy", "torch", "transformers", "tokenizers"},
     "pipelines.run.answer": {"ray"},
+    "pipelines.run.examples": {"torch", "transformers"},
     "pipelines.run.local": {"ray"},
     "pipelines.run.plan": {"torch", "transformers"},
     "pipelines.stages.tokenize": {"torch", "transformers"},

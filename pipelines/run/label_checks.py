@@ -37,11 +37,14 @@ def check_columns(spec: FinetuneSpec, schema: pa.Schema, shard: str, *, with_gro
     """SpecError where a shard lacks a column that the spec names, or a column has a type of another task."""
     for field, names in _named(spec, with_group).items():
         for name in names:
-            if name not in schema.names:
-                refuse(spec, field, f"{shard} has no column {name!r} (its columns: {', '.join(schema.names)})")
+            if schema.names.count(name) != 1:
+                has = "several columns" if name in schema.names else "no column"
+                refuse(spec, field, f"{shard} has {has} {name!r} (its columns: {', '.join(schema.names)})")
     for field, what in (("text", "a text"), ("text_pair", "a text"), ("negatives", "a negative")):
         for name in _named(spec, with_group)[field]:
             check_text_type(spec, field, name, schema.field(name).type, what)
+    if spec.group and spec.group == spec.label:
+        refuse(spec, "group", "the labels are no groups: each class would be on one side of the split alone")
     if spec.label:
         check_label_type(spec, schema.field(spec.label).type)
 
@@ -99,6 +102,10 @@ def check_classes(spec: FinetuneSpec, names: Sequence[str], counts: npt.NDArray[
     missing = [name for name, count in zip(names, counts.tolist(), strict=True) if not count]
     if spec.labels and missing:
         refuse(spec, "labels", f"there is no example of {some(missing)}: leave out what is not there, or mend the data")
+    if not names:
+        refuse(spec, "label", f"none of {num_rows:,} rows has a class: name the column that has them")
+    if len(names) == 1 and spec.task == "multi_label":
+        refuse(spec, "label", f"there is one class, {names[0]!r}: write true and false, and --spec.task classification")
     if len(names) == 1:
         refuse(spec, "label", f"all {num_rows:,} rows are of one class, {names[0]!r}: there is nothing to tell apart")
     alone = spec.task == "classification" and len(names) > max(SOME, num_rows // 2)

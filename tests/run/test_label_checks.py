@@ -71,10 +71,14 @@ def test_columns_that_are_not_there() -> None:
         ({"text": "body"}, r"text is 'body': a\.parquet has no column 'body' \(its columns: id, text, label\)"),
         ({"label": "class"}, r"label is 'class': a\.parquet has no column 'class'"),
         ({"group": "patient"}, r"group is 'patient': a\.parquet has no column 'patient'"),
+        ({"group": "label"}, "group is 'label': the labels are no groups"),
         ({"text_pair": ["text2"]}, r"text_pair is \['text2'\]: a\.parquet has no column 'text2'"),
     ]:
         with pytest.raises(SpecError, match=message):
             check_columns(spec(**fields), schema, "a.parquet")
+    twice = pa.schema([*schema, ("label", pa.string())])
+    with pytest.raises(SpecError, match=r"label is 'label': a\.parquet has several columns 'label'"):
+        check_columns(spec(), twice, "a.parquet")
     wrong = pa.schema([("text", pa.string()), ("context", pa.string()), ("no", pa.int64())])
     with pytest.raises(SpecError, match=r"negatives is .*: column 'no' is int64, and a negative is a string"):
         check_columns(spec("embedding", negatives=["no"]), wrong, "a.parquet")
@@ -98,6 +102,10 @@ def test_classes_that_can_not_be_learnt() -> None:
     check_classes(spec(), ["a", "b"], np.array([3, 1]), 4)
     with pytest.raises(SpecError, match="label is 'label': all 3 rows are of one class, 'a'"):
         check_classes(spec(), ["a"], np.array([3]), 3)
+    with pytest.raises(SpecError, match="label is 'label': none of 3 rows has a class"):
+        check_classes(spec("multi_label"), [], np.zeros(0, np.int64), 3)
+    with pytest.raises(SpecError, match="there is one class, 'a': write true and false, and"):
+        check_classes(spec("multi_label"), ["a"], np.array([2]), 3)
     with pytest.raises(SpecError, match=r"labels is \['a', 'b'\]: there is no example of 'b'"):
         check_classes(spec(labels=["a", "b"]), ["a", "b"], np.array([3, 0]), 3)
     names = [str(n) for n in range(60)]

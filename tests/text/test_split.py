@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from pipelines.errors import StoreError
 from pipelines.text.document_keys import document_keys
+from pipelines.text.draws import bits
 from pipelines.text.ragged import Ragged
 from pipelines.text.split import PURPOSE, Split, split_by_group, split_by_id
 
@@ -32,8 +33,6 @@ def test_each_class_gives_its_share() -> None:
 
 
 def test_it_is_those_of_the_least_hashes() -> None:
-    from pipelines.text.draws import bits
-
     keys = document_keys(range(10))
     split = split_by_id(keys, single(*[0] * 10), 1, share=0.3, seed=7)
     ranks = np.argsort(np.argsort(bits(7, PURPOSE, keys)))
@@ -123,3 +122,17 @@ def test_the_order_of_rows_decides_nothing(labels: list[int], share: float, seed
     assert np.array_equal(whole, whole_too)
     assert len(split.thresholds) == 5
     assert abs(int(one.sum()) - share * len(labels)) <= 4.5
+
+
+@settings(max_examples=30, deadline=None)
+@given(num=st.integers(20, 200), more=st.integers(0, 200), share=st.floats(0.05, 0.5), seed=st.integers(0, 3))
+def test_decided_anew_only_what_lies_between_the_thresholds_moves(num: int, more: int, share: float, seed: int) -> None:
+    keys = document_keys(range(num + more))
+    classes = single(*(np.arange(num + more) % 3).tolist())
+    small = split_by_id(keys[:num], classes.take(np.arange(num)), 3, share=share, seed=seed)
+    large = split_by_id(keys, classes, 3, share=share, seed=seed)
+    strata = np.arange(num) % 3
+    before, after = (one.is_held_out(keys[:num], strata) for one in (small, large))
+    hashes = bits(seed, PURPOSE, keys[:num])
+    low, high = (find(small.thresholds, large.thresholds)[strata] for find in (np.minimum, np.maximum))
+    assert np.array_equal(before != after, (hashes >= low) & (hashes < high))
