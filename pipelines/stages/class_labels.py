@@ -91,6 +91,14 @@ def read_labels(column: pa.ChunkedArray) -> ClassLabels:
     return ClassLabels(names=names, codes=without(codes, faults), faults=faults)
 
 
+def each_once(codes: Ragged) -> Ragged:
+    """The lists, rising, with each class once."""
+    rows = np.repeat(np.arange(len(codes)), codes.lengths)
+    size = int(codes.values.max(initial=0)) + 1
+    row, code = np.divmod(np.unique(rows * size + codes.values), size)
+    return Ragged(code.astype(np.int32), ends_of(np.bincount(row, minlength=len(codes))))
+
+
 def without(codes: Ragged, rows: dict[int, str]) -> Ragged:
     """The lists, emptied at these places."""
     kept = np.ones(len(codes), bool)

@@ -6,7 +6,7 @@ The look at the labels before a run and the makers of examples both read them he
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -17,7 +17,7 @@ import pyarrow.compute as pc
 from pipelines.example_spec import ExampleSpec
 from pipelines.finetune_spec import LABELLED
 from pipelines.stages.answer_labels import Answer, read_answers
-from pipelines.stages.class_labels import is_number, read_labels
+from pipelines.stages.class_labels import each_once, is_number, read_labels
 from pipelines.stages.documents import GROUP, TARGET, TEXT, TEXT_PAIR, joined, lists, values_of
 from pipelines.stages.slicewise import ROW
 from pipelines.text.document_keys import Keys, document_keys
@@ -34,7 +34,7 @@ class Labelled:
     texts: list[list[Any]]
     """First texts, and second ones where the spec has them: n strings, or lists of words, each."""
     classes: Ragged
-    """n lists of places among ``names``; all empty where the task has no classes."""
+    """n lists of places among ``names``; of multi_label rising, each once; empty where the task has no classes."""
     names: list[str] = field(default_factory=list)
     numbers: npt.NDArray[np.float32] | None = None  # [n], of regression, and scores
     answers: list[Answer] | None = None  # n, of question_answering
@@ -63,6 +63,8 @@ def read_labelled(documents: pa.Table, spec: ExampleSpec) -> Labelled:
         labels = read_labels(column)
         if spec.labels:
             labels = labels.as_classes(spec.labels, by_number=is_number(column.type))
+        if spec.task == "multi_label":
+            labels = replace(labels, codes=each_once(labels.codes))
         faults = labels.faults | _unequal(texts[0], column, spec) | faults
     elif column is not None and spec.task == "question_answering":
         answers, wrong = read_answers(column, texts[1])

@@ -9,7 +9,6 @@ from pipelines.examples import LABEL, LABELS, VALUE
 from pipelines.model.example_tokenizer import ExampleTokenizer
 from pipelines.stages.labelled import Labelled
 from pipelines.stages.task_examples import TaskExamples, int_lists
-from pipelines.text.ragged import Ragged
 
 
 def make_text_examples(found: Labelled, task: str, tokenizer: ExampleTokenizer) -> TaskExamples:
@@ -31,10 +30,4 @@ def _targets(found: Labelled, task: str) -> dict[str, pa.Array]:
         return {VALUE: pa.array(found.numbers, pa.float32())}
     if task == "classification":
         return {LABEL: pa.array(found.classes.values, pa.int32())}
-    rising = _once(found.classes)
-    return {LABELS: int_lists(rising.values, rising.offsets)}
-
-
-def _once(classes: Ragged) -> Ragged:
-    """The classes of each example, rising, each once."""
-    return Ragged.joined((np.unique(classes[row]) for row in range(len(classes))), classes.values)
+    return {LABELS: int_lists(found.classes.values, found.classes.offsets)}

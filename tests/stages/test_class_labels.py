@@ -7,7 +7,7 @@ from typing import Any
 import pyarrow as pa
 import pytest
 
-from pipelines.stages.class_labels import ClassLabels, in_order, is_class, read_labels
+from pipelines.stages.class_labels import ClassLabels, each_once, in_order, is_class, read_labels
 
 
 def rows(found: ClassLabels) -> list[list[str]]:
@@ -64,6 +64,13 @@ def test_numbers_may_have_names() -> None:
     assert rows(told) == [["B-X"], ["O"], [], []]
     assert set(told.faults) == {2, 3}
     assert rows(found.as_classes(["2", "1"], by_number=True)) == [["1"], [], ["2"], []]  # they are the numbers
+
+
+def test_each_class_of_a_row_once() -> None:
+    found = each_once(read_labels(pa.chunked_array([pa.array([[3, 1, 3], [], [1], [2, 1]])])).codes)
+    assert [found[row].tolist() for row in range(4)] == [[0, 1], [], [1], [1, 2]]
+    none = each_once(read_labels(pa.chunked_array([pa.array([[], []], pa.list_(pa.string()))])).codes)
+    assert none.offsets.tolist() == [0, 0, 0]
 
 
 def test_numbers_are_sorted_by_size() -> None:
