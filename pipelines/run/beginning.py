@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from pipelines.errors import SpecError
+from pipelines.learning_spec import LearningSpec
 from pipelines.model.architecture import Architecture, check_architecture, read_architecture
 from pipelines.model.objectives import pick_objective
 from pipelines.model.token_ids import TokenIds, read_token_ids
@@ -45,12 +46,12 @@ def begin(order: TrainingOrder, spec: PretrainSpec, instances: InstanceOutput) -
     architecture, model = _find(spec, order.storage, known)
     settled = replace(spec, objective=pick_objective(spec.objective, made["objective"], architecture.family))
     check_architecture(architecture, known, int(made["max_seqlen"]))
-    code, class_hash = _own_class(spec, order.user_code)
+    code, class_hash = own_class(spec, order.user_code)
     digest = model.hash if model else _config_hash(architecture)
     beginning = Beginning(
         name=spec.architecture,
         config=architecture.config,
-        hash=hashlib.sha256(f"{digest}\0{class_hash}".encode()).hexdigest() if class_hash else digest,
+        hash=with_class(digest, class_hash),
         model=model,
     )
     local = model.resolved if model and model.kind == "folder" else ""
@@ -87,7 +88,12 @@ def _config_hash(architecture: Architecture) -> str:
     return hashlib.sha256(told.encode()).hexdigest()
 
 
-def _own_class(spec: PretrainSpec, user_code: str) -> tuple[UserCode | None, str]:
+def with_class(digest: str, class_hash: str) -> str:
+    """Hash of a model, or of a config, and of the class that makes the network of it ("": none of the user's)."""
+    return hashlib.sha256(f"{digest}\0{class_hash}".encode()).hexdigest() if class_hash else digest
+
+
+def own_class(spec: LearningSpec, user_code: str) -> tuple[UserCode | None, str]:
     """The user's code, and the hash of what the class is in; (None, "") where the spec names none."""
     if not spec.model_class:
         if user_code:

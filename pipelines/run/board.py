@@ -13,7 +13,7 @@ from pipelines.store.location import Location
 Row = Mapping[str, float]
 FOLDER = "tensorboard"
 FLUSH_SECONDS = 10
-KINDS = ("loss", "accuracy", "perplexity")
+KINDS = ("loss", "accuracy", "perplexity", "metric", "baseline")
 """Groups of charts, by the beginning of a number's name."""
 
 

@@ -12,6 +12,8 @@ from pipelines.run.curves import NAMES
 Row = Mapping[str, float]
 PIPELINES = {"mlm": "fill-mask", "clm": "text-generation", "span": "text2text-generation"}
 """Pipeline of transformers that a loss trains for."""
+LIBRARIES = {"sentence-similarity": "sentence-transformers"}
+"""Which library loads it, by pipeline, where that is not transformers."""
 MEASURES = {"loss": ".3f", "perplexity": ".2f", "accuracy": ".1%"}
 
 
@@ -28,6 +30,10 @@ class Card:
     """What the training came to: steps, tokens, seconds, workers."""
     evaluation: Row
     """The last evaluation on held-out documents."""
+    pipeline: str = ""
+    """In transformers; "": as the losses say."""
+    measured: str = ""
+    """How well it does, as Markdown; "": what the last evaluation says."""
     remarks: Sequence[str] = ()
     """What whoever trained it was told, such as parts that the checkpoint lacked, and that began anew."""
     fingerprint: str = ""
@@ -37,7 +43,7 @@ class Card:
         sections = [
             _front_matter(self),
             f"# {self.name}\n\n{self._introduction()}",
-            f"## How well it does\n\nOn documents that were held out:\n\n{_evaluation(self.evaluation)}",
+            f"## How well it does\n\n{self.measured or _evaluation(self.evaluation)}",
             "![losses and accuracies over the steps](curves.png)",
             f"## Corpus\n\n{_table(self.made_of)}",
             f"## Training\n\n{_table(self.numbers)}",
@@ -52,8 +58,10 @@ class Card:
 
 
 def _front_matter(card: Card) -> str:
-    pipeline = next((PIPELINES[name] for name in PIPELINES if f"loss_{name}" in card.evaluation), "feature-extraction")
-    return f"---\nlibrary_name: transformers\npipeline_tag: {pipeline}\ntags:\n- manta\n---"
+    told = next((PIPELINES[name] for name in PIPELINES if f"loss_{name}" in card.evaluation), "feature-extraction")
+    pipeline = card.pipeline or told
+    library = LIBRARIES.get(pipeline, "transformers")
+    return f"---\nlibrary_name: {library}\npipeline_tag: {pipeline}\ntags:\n- manta\n---"
 
 
 def _evaluation(row: Row) -> str:
@@ -61,7 +69,7 @@ def _evaluation(row: Row) -> str:
     measured = [name for name in NAMES if f"loss_{name}" in row]
     if not measured:
         return "No documents were held out."
-    lines = [f"| | {' | '.join(MEASURES)} |", "|---|" + "---:|" * len(MEASURES)]
+    lines = ["On documents that were held out:\n", f"| | {' | '.join(MEASURES)} |", "|---|" + "---:|" * len(MEASURES)]
     for name in measured:
         asked = [measure for measure in MEASURES if measure != "perplexity" or name in PIPELINES]
         values = [row.get(f"{measure}_{name}") if measure in asked else None for measure in MEASURES]

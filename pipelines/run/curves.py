@@ -8,7 +8,13 @@ from dataclasses import dataclass, field
 from typing import Any
 
 Row = Mapping[str, float]
-NAMES = {"mlm": "masked tokens", "nsp": "next sentence", "sop": "sentence order", "clm": "next token", "span": "spans"}
+NAMES = {
+    "mlm": "masked tokens", "nsp": "next sentence", "sop": "sentence order", "clm": "next token", "span": "spans",
+    "class": "classes", "classes": "classes", "value": "values", "tag": "tags", "answer": "answers", "match": "matches",
+}  # fmt: skip
+"""What losses are of, by their names."""
+MOST_METRICS = 3
+"""Metrics that are drawn, beside the share that was right."""
 WIDE, DOTS_AN_INCH = 10.0, 130
 LEGEND: dict[str, Any] = {"edgecolor": "none", "framealpha": 0.85}
 SMOOTH = 50
@@ -30,6 +36,17 @@ class Curves:
         """Names of the losses that the rows have."""
         found = {name.removeprefix("loss_") for row in self.rows for name in row if name.startswith("loss_")}
         return [name for name in NAMES if name in found]
+
+    def metrics(self) -> list[str]:
+        """Names of the metrics that the evaluations have."""
+        found = (name.removeprefix("metric_") for row in self.evaluations for name in row if name.startswith("metric_"))
+        return list(dict.fromkeys(found))
+
+    def span(self) -> tuple[float, float]:
+        """Least and greatest share or metric that is to be seen."""
+        drawn = self.metrics()[:MOST_METRICS]
+        values = [row[f"metric_{name}"] for row in self.evaluations for name in drawn if f"metric_{name}" in row]
+        return min([0.0, *values]), max([1.0, *values])
 
 
 def draw(curves: Curves) -> bytes:
@@ -73,14 +90,18 @@ def _draw_losses(axes: Any, curves: Curves) -> None:
     if curves.unigram_entropy:
         label = f"unigram entropy of the corpus, {curves.unigram_entropy:.2f}"
         axes.axhline(curves.unigram_entropy, color="0.4", linestyle="--", linewidth=1, label=label)
-    _finish(axes, "loss, nats")
+    _finish(axes, "loss" if curves.metrics() else "loss, nats")
 
 
 def _draw_accuracies(axes: Any, curves: Curves) -> None:
     for number, name in enumerate(curves.objectives()):
         _draw_one(axes, curves, f"accuracy_{name}", NAMES[name], f"C{number}")
-    axes.set_ylim(0, 1)
-    _finish(axes, "share right")
+    for number, name in enumerate(curves.metrics()[:MOST_METRICS], 1):
+        steps, values = points(curves.evaluations, f"metric_{name}")
+        label = f"{name}, held out: {values[-1]:.3f}"
+        axes.plot(steps, values, "o--", color=f"C{number}", markersize=4, linewidth=0.8, label=label)
+    axes.set_ylim(*curves.span())
+    _finish(axes, "share right" if not curves.metrics() else "share right, metrics")
 
 
 def _draw_one(axes: Any, curves: Curves, name: str, label: str, color: str) -> None:

@@ -103,6 +103,7 @@ class TrainingRun:
         """
         from pipelines.run.muster import Muster  # Ray
 
+        self._take([warned(remark) for remark in self.ground.about.remarks])
         muster = Muster.of(self.ground, self.id)
         self._crew = muster.crew
         try:

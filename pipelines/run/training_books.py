@@ -105,8 +105,8 @@ class TrainingBooks:
 
     def _ended(self, event: Event) -> str:
         self.outcome, self.step = event["outcome"], event["step"]
-        self.delivered = {name: value for name, value in event.items() if name not in ("event", "step", "outcome")}
-        return ""
+        self.delivered = event.get("delivered", {})
+        return f"no better any more: it ended early, at step {self.step:,}" if event.get("early") else ""
 
 
 def warned(message: str) -> dict[str, Any]:

@@ -6,6 +6,7 @@ import posixpath
 from collections.abc import Mapping
 
 from pipelines.run.card import Card
+from pipelines.run.delivered import section
 from pipelines.run.display import duration
 from pipelines.run.training_books import TrainingBooks
 from pipelines.run.training_ground import About, TrainingGround
@@ -23,6 +24,8 @@ def card_of(ground: TrainingGround, books: TrainingBooks, evaluation: Mapping[st
         spec=about.spec,
         numbers=_numbers(about, books),
         evaluation=evaluation,
+        pipeline=about.pipeline,
+        measured=section(books.delivered),
         remarks=books.warnings,
         fingerprint=ground.agreed.fingerprint,
     )

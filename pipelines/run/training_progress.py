@@ -18,6 +18,8 @@ from rich.text import Text
 from pipelines.run.display import Display, Mode, compact, duration
 
 Row = Mapping[str, float]
+MOST_METRICS = 3
+"""So many are told in a line."""
 SENTENCES = ("nsp", "sop")
 """Losses of two classes, whose perplexity tells nothing."""
 """A point of the curves: ``pipelines.train.events.Stepped.row``, and "mfu" where it is known."""
@@ -138,11 +140,16 @@ def losses(row: Row) -> list[str]:
 
 def describe_evaluation(row: Row) -> str:
     """An evaluation as one line."""
-    facts = []
+    facts = [f"{name} {value:.3f}" for name, value in list(metrics(row).items())[:MOST_METRICS]]
     for loss in losses(row):
         name = loss.split()[0]
         is_told = f"perplexity_{name}" in row and name not in SENTENCES
         more = [f"{row[f'perplexity_{name}']:.1f} perplexity"] if is_told else []
         more += [f"{100 * row[f'accuracy_{name}']:.1f} % right"] if f"accuracy_{name}" in row else []
         facts.append(f"{loss} ({', '.join(more)})" if more else loss)
-    return f"held out at step {int(row['step']):,}: {', '.join(facts)}"
+    return f"{'evaluated' if metrics(row) else 'held out'} at step {int(row['step']):,}: {', '.join(facts)}"
+
+
+def metrics(row: Row) -> dict[str, float]:
+    """The metrics of an evaluation by name, the first before all; {} of one by losses alone."""
+    return {name.removeprefix("metric_"): value for name, value in row.items() if name.startswith("metric_")}

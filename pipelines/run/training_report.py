@@ -12,6 +12,7 @@ from rich.console import Group, RenderableType
 from rich.text import Text
 
 from pipelines.run.crew import Crew
+from pipelines.run.delivered import tables
 from pipelines.run.display import compact, duration
 from pipelines.run.grid import grid
 from pipelines.run.report import installed_versions
@@ -49,6 +50,9 @@ class TrainingReport:
     evaluation: dict[str, Any]
     """The last evaluation; {}: none in this run."""
     best: dict[str, Any]
+    """The best one of this run."""
+    delivered: dict[str, Any]
+    """What the workers told of the model that they delivered (``pipelines.run.delivered``)."""
     workers: list[int]
     """How many there were, each time that they were started."""
     restarts: list[dict[str, Any]]
@@ -78,7 +82,9 @@ class TrainingReport:
         parts: list[RenderableType] = [Text(headline(self), style="bold"), Text(f"output {self.output}")]
         if self.crew:
             parts += [Text(), grid(counts(self))]
-        if self.evaluation:
+        if self.delivered.get("metrics"):
+            parts += [Text(), *tables(self.delivered)]
+        elif self.evaluation:
             parts += [Text(), Text(describe_evaluation(self.evaluation))]
         if self.restarts:
             told = {f"{n}. at step {one['step']:,}": one["reason"] for n, one in enumerate(self.restarts, 1)}
@@ -148,6 +154,7 @@ def make_training_report(
         row=books.row,
         evaluation=books.evaluation,
         best=books.best,
+        delivered=books.delivered,
         workers=books.workers,
         restarts=[asdict(restart) for restart in books.restarts],
         warnings=books.warnings,

@@ -30,6 +30,8 @@ class Evaluation:
     """What evaluations are compared by: greater is better."""
     metrics: Mapping[str, float] = field(default_factory=dict)
     """What the task is measured by beside its loss."""
+    baselines: Mapping[str, float] = field(default_factory=dict)
+    """What some metrics would be of one answer to all: the most frequent class, or the mean."""
 
 
 class Evaluator(Protocol):

@@ -69,13 +69,21 @@ class Evaluated:
     """What evaluations are compared by: greater is better."""
     metrics: Mapping[str, float] = field(default_factory=dict)
     """What the task is measured by, the first before all."""
+    baselines: Mapping[str, float] = field(default_factory=dict)
+    """What some metrics would be of one answer to all."""
 
     def row(self) -> dict[str, float]:
-        """Its numbers by name: metric_NAME, and of a loss loss_NAME, accuracy_NAME and perplexity_NAME."""
-        perplexities = {f"perplexity_{name}": math.exp(min(loss, MOST_NATS)) for name, loss in self.losses.items()}
+        """Its numbers by name: metric_NAME, baseline_NAME, and of a loss loss_NAME, accuracy_NAME.
+
+        Where nothing but losses measures it, their perplexity_NAME as well.
+        """
         row = {name: getattr(self, name) for name in ("step", "position", "tokens", "seconds", "merit")}
-        metrics = {f"metric_{name}": value for name, value in self.metrics.items()}
-        return row | metrics | named(self.losses, self.accuracies) | perplexities
+        row |= {f"metric_{name}": value for name, value in self.metrics.items()}
+        row |= {f"baseline_{name}": value for name, value in self.baselines.items()}
+        row |= named(self.losses, self.accuracies)
+        if self.metrics:
+            return row
+        return row | {f"perplexity_{name}": math.exp(min(loss, MOST_NATS)) for name, loss in self.losses.items()}
 
 
 @dataclass(frozen=True, kw_only=True)

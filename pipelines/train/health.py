@@ -6,7 +6,7 @@ Each fault is told once. A row is a mapping of numbers by name: step, loss_mlm, 
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from statistics import fmean
 from typing import Protocol
 
@@ -36,10 +36,13 @@ class Watch(Protocol):
 
 
 class HealthWatch:
-    """Looks at one row after another; ``unigram_entropy`` is the corpus', in nats (0: not known)."""
+    """Looks at one row after another; ``unigram_entropy`` is the corpus', in nats (0: not known).
 
-    def __init__(self, unigram_entropy: float = 0.0) -> None:
-        self._entropy = unigram_entropy
+    ``checks`` are the names of those that are made; (): all.
+    """
+
+    def __init__(self, unigram_entropy: float = 0.0, checks: Sequence[str] = ()) -> None:
+        self._entropy, self._checks = unigram_entropy, checks
         self._rows: deque[Row] = deque(maxlen=WINDOW)
         self._least = float("inf")
         self._told: set[str] = set()
@@ -51,7 +54,8 @@ class HealthWatch:
         self._rows.append(row)
         if len(self._rows) < WINDOW:
             return []
-        faults = {check.__name__: check(self) for check in CHECKS if check.__name__ not in self._told}
+        checks = [check for check in CHECKS if not self._checks or check.__name__ in self._checks]
+        faults = {check.__name__: check(self) for check in checks if check.__name__ not in self._told}
         found = {name: text for name, text in faults.items() if text}
         self._told |= found.keys()
         return list(found.values())

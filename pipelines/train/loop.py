@@ -17,6 +17,7 @@ from torch import nn
 from pipelines.errors import SpecError
 from pipelines.model.device import pick_precision
 from pipelines.model.refusal import is_out_of_memory
+from pipelines.train.agreement import Agreed, agree
 from pipelines.train.checkpoint import Checkpoint, State
 from pipelines.train.divergence import refuse_divergence
 from pipelines.train.evaluation import Evaluator
@@ -32,22 +33,6 @@ from pipelines.train.weights import put_weights, weights_of
 
 
 @dataclass(frozen=True)
-class Agreed:
-    """What all workers know of a step before it: counts and tokens of all of them, and the first one's clock."""
-
-    counts: dict[str, int]
-    tokens: int
-    seconds: float
-    """Time that the training took so far."""
-    step_seconds: float
-    """What the step before took."""
-    keep: bool
-    """Whether any of them was asked for a checkpoint."""
-    stop: bool
-    """Whether any of them was asked to stop."""
-
-
-@dataclass(frozen=True)
 class Outcome:
     """Where a run of the loop ended, and whether because it was asked to."""
 
@@ -55,6 +40,8 @@ class Outcome:
     stopped: bool
     weights_step: int
     """The step whose weights the network has."""
+    is_early: bool = False
+    """Whether it ended because it got no better."""
 
 
 class Training:
@@ -98,7 +85,7 @@ class Training:
         self._meter = Meter(self._losses, ranks)
         self._first = self._state = State()
         self._history: list[dict[str, Any]] = []
-        self._begun, self._step_seconds = clock(), 0.0
+        self._begun, self._step_seconds, self._rate = clock(), 0.0, 0.0
 
     def run(self) -> Outcome:
         """Train to the end, or until asked to stop. StoreError, DivergenceError, FingerprintError."""
@@ -106,10 +93,14 @@ class Training:
         position, ranks = self._state.position, self._ranks
         with closing(self._source.steps(position, self._recipe.global_batch, ranks.rank, ranks.world)) as shares:
             stopped = self._train(shares)
+        if not stopped and self._meter.tally.steps:
+            self._tell(self._fold())
         if not stopped and self._state.merit is None:
             self._evaluate()
         self._keep()
-        return Outcome(self._state, stopped, self._state.step if stopped else self._choose())
+        if stopped:
+            return Outcome(self._state, stopped, self._state.step)
+        return Outcome(self._state, stopped, self._choose(), is_early=self._progress() < 1)
 
     def _train(self, shares: Iterator[Share]) -> bool:
         """Make steps to the end; whether it was asked to stop before."""
@@ -161,34 +152,30 @@ class Training:
         return self._first.seconds + self._clock() - self._begun
 
     def _agree(self, share: Share) -> Agreed:
-        counts = [share.count(name) for name in self._losses]
-        clock = (self._elapsed(), self._step_seconds) if self._ranks.is_first else (0.0, 0.0)
-        wishes = (self._should_keep(), self._should_stop())
-        found = self._ranks.sum([*counts, share.num_tokens, *clock, *wishes])
-        *all_counts, tokens, seconds, step_seconds, keep, stop = found
-        named = dict(zip(self._losses, map(int, all_counts), strict=True))
-        return Agreed(named, int(tokens), seconds, step_seconds, keep > 0, stop > 0)
+        clock = (self._elapsed(), self._step_seconds)
+        keep, stop = self._should_keep(), self._should_stop()
+        return agree(share, self._losses, self._ranks, clock=clock, keep=keep, stop=stop)
 
     def _turn(self, share: Share, agreed: Agreed, waited: float) -> None:
         """A checkpoint where one is due, then a step, and what is due after it."""
         if agreed.keep or self._keeper.is_due(self._state):
             self._keep()
         began = self._clock()
-        rate = self._step(share, agreed)
+        self._step(share, agreed)
         self._meter.note(agreed.counts, agreed.tokens, waited, share.flops)
         norm = self._fold() if self._is_due(self._cadence.log_steps) else None
         self._step_seconds = waited + self._clock() - began
         self._meter.tally.seconds += self._step_seconds
         if norm is not None:
-            self._tell(rate, norm)
+            self._tell(norm)
         if self._is_due(self._cadence.eval_steps):
             self._evaluate()
 
-    def _step(self, share: Share, agreed: Agreed) -> float:
-        """The learning rate that it was made with: of its middle, so that neither the first nor the last one is 0."""
-        rate = self._recipe.schedule.at(self._progress(0.5, agreed.tokens / 2, agreed.step_seconds / 2))
+    def _step(self, share: Share, agreed: Agreed) -> None:
+        """Its learning rate is that of its middle, so that neither the first nor the last one is 0."""
+        self._rate = self._recipe.schedule.at(self._progress(0.5, agreed.tokens / 2, agreed.step_seconds / 2))
         with self._refusing_large_batches():
-            self._stepper.step(self._state.step, share, agreed.counts, rate)
+            self._stepper.step(self._state.step, share, agreed.counts, self._rate)
         self._state = replace(
             self._state,
             step=self._state.step + 1,
@@ -196,7 +183,6 @@ class Training:
             tokens=self._state.tokens + agreed.tokens,
             merit=None,
         )
-        return rate
 
     @contextmanager
     def _refusing_large_batches(self) -> Iterator[None]:
@@ -223,7 +209,7 @@ class Training:
         self._meter.fold(told)
         return norm
 
-    def _tell(self, rate: float, norm: float) -> None:
+    def _tell(self, norm: float) -> None:
         """A point of the curves."""
         tally, elapsed = self._meter.tally, self._elapsed()
         losses, accuracies = tally.means()
@@ -236,7 +222,7 @@ class Training:
                 progress=self._progress(seconds=elapsed - self._state.seconds),
                 losses=losses,
                 accuracies=accuracies,
-                learning_rate=rate,
+                learning_rate=self._rate,
                 grad_norm=norm,
                 num_steps=tally.steps,
                 step_seconds=tally.seconds / tally.steps,

@@ -10,6 +10,7 @@ import torch
 from pipelines.learning_spec import TrainPool
 from pipelines.model.device import pick_device, pick_precision
 from pipelines.model.first_weights import ALL_WEIGHTS, TOKEN_HEAD, first_weights
+from pipelines.model.learning import LearningModel
 from pipelines.model.own_network import check_own_network
 from pipelines.model.pretraining import PretrainingModel
 from pipelines.pretrain_spec import Objective
@@ -58,7 +59,7 @@ def make_network(course: PretrainCourse, pool: TrainPool) -> MadeNetwork:
     return MadeNetwork(model, remarks, has_new_head)
 
 
-def facts_of(model: PretrainingModel) -> dict[str, str | int]:
+def facts_of(model: LearningModel) -> dict[str, str | int]:
     """What a worker says of itself."""
     device = model.device
     return {

@@ -47,7 +47,8 @@ def attend(assignment: Assignment, desk: Any, ranks: Ranks, has_notice: Callable
         outcome = _train(assignment, equipment, ranks, line, introduce)
         told = {} if outcome.stopped else _deliver(assignment, equipment, ranks, outcome)
         if ranks.is_first:
-            line.send({"event": "ended", "step": outcome.state.step, "outcome": _word(outcome), **told})
+            ended = {"step": outcome.state.step, "outcome": _word(outcome), "early": outcome.is_early}
+            line.send({"event": "ended", **ended, "delivered": told})
 
 
 def _deliver(assignment: Assignment, equipment: Equipment, ranks: Ranks, outcome: Outcome) -> Mapping[str, Any]:

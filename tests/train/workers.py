@@ -9,13 +9,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+SECONDS = 300.0
+"""Within which a worker must come to its end, also where others compute as well."""
+
 
 def on_workers(worlds: Sequence[int], folder: Path, work: Callable[..., None]) -> None:
     """Call ``work(folder / "2")`` in two new processes that are joined, and so on for each number of workers.
 
     One process has its part in all of them, and each must come to its end.
     """
-    codes = [worker.wait() for worker in started(max(worlds), _join, worlds, str(folder), work)]
+    codes = [worker.wait(SECONDS) for worker in started(max(worlds), _join, worlds, str(folder), work)]
     assert codes == [0] * max(worlds)
 
 
@@ -25,7 +28,7 @@ class Started:
 
     process: Any
 
-    def wait(self, seconds: float = 120.0) -> int:
+    def wait(self, seconds: float = SECONDS) -> int:
         """Its exit code, or the signal that killed it as a negative number."""
         self.process.join(seconds)
         if self.process.is_alive():
