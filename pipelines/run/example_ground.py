@@ -37,11 +37,18 @@ class ExampleGround:
     """Which rows of the survey are to evaluate on."""
     is_twin: Flags
     """Of these, the ones whose text is trained on."""
+    before: Decision | None = None
+    """What an earlier run decided, by which the examples that are there were made."""
 
     @property
     def is_left_out(self) -> Flags:
         """Which rows make no examples, since their text is trained on."""
         return self.is_twin if self.recipe.spec.twins == "drop" else np.zeros_like(self.is_twin)
+
+    @property
+    def has_new_twins(self) -> bool:
+        """Whether texts are left out from now on of which there may be examples already."""
+        return self.before is not None and bool(len(np.setdiff1d(self.decision.twins, self.before.twins)))
 
     @property
     def is_kept(self) -> Flags:
@@ -85,6 +92,7 @@ def _train(order: Order, recipe: ExampleRecipe, seen: LabelSurvey, spec: Finetun
         decision=Decision(split=split, twins=_twins(recipe.spec, seen.digests[is_twin], before)),
         is_evaluated=held,
         is_twin=is_twin,
+        before=before,
     )
 
 
@@ -98,6 +106,7 @@ def survey_evaluation(order: Order, spec: FinetuneSpec, labels: Sequence[str], t
     check_rows(len(seen), seen.faults, "the data to evaluate on")
     recipe = ExampleRecipe.of(examples, order.storage)
     output = _output(order, recipe)
+    before = _before(output, recipe)
     is_twin = np.isin(seen.digests, trained)
     everything = np.ones(len(seen), bool)
     _refuse_twins_alone(spec, everything, is_twin)
@@ -106,9 +115,10 @@ def survey_evaluation(order: Order, spec: FinetuneSpec, labels: Sequence[str], t
         recipe=recipe,
         survey=seen,
         output=output,
-        decision=Decision(twins=_twins(recipe.spec, seen.digests[is_twin], _before(output, recipe))),
+        decision=Decision(twins=_twins(recipe.spec, seen.digests[is_twin], before)),
         is_evaluated=everything,
         is_twin=is_twin,
+        before=before,
     )
 
 

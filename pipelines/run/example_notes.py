@@ -86,6 +86,10 @@ def _twin_notes(tested: ExampleGround, spec: FinetuneSpec) -> Iterator[str]:
     ids = ", ".join(tested.survey.names_of(places[:NAMED_TWINS].tolist()))
     if spec.twins == "drop":
         yield f"{len(places):,} rows to evaluate on are left out, as their text is trained on (such as id {ids})"
+        if tested.has_new_twins:
+            yield (
+                "some of these are new, and what an earlier run made of them stays: name another folder with --examples"
+            )
     else:
         yield (
             f"{len(places):,} rows to evaluate on have a text that is trained on (such as id {ids}), so that the model "

@@ -127,6 +127,18 @@ def test_held_out_rows_whose_text_is_trained_on_are_left_out(tmp_path: Path, spe
     assert (len(train), len(held)) == (48, 12 - (10 - len({one for one in train if one < 10})))
 
 
+def test_what_was_made_of_new_twins_stays_and_is_said(tmp_path: Path, spec: FinetuneSpec) -> None:
+    write_rows(tmp_path / "train" / "a.parquet", rows(0, 30))
+    dropping = replace(spec, twins="drop")
+    first = examples_in_turn(order(tmp_path), dropping)
+    held = {row["id"] for row in rows_of(first.train, held_out=True)}
+    copied = [row for row in rows(0, 30) if row["id"] in sorted(held)[:2]]
+    write_rows(tmp_path / "train" / "b.parquet", [{**row, "id": n + row["id"]} for row in copied for n in (100, 200)])
+    made = examples_in_turn(order(tmp_path), dropping)
+    assert {row["id"] for row in rows_of(made.train, held_out=True)} >= held
+    assert made.notes[-1].startswith("some of these are new, and what an earlier run made of them stays")
+
+
 def test_nothing_to_evaluate_on(tmp_path: Path, spec: FinetuneSpec) -> None:
     write_rows(tmp_path / "train" / "a.parquet", rows(0, 30))
     made = examples_in_turn(order(tmp_path), replace(spec, eval_share=0.0))
