@@ -1,10 +1,12 @@
 # make embed          set-up, the demo corpus, about a minute of embedding (ROWS=all for all of it, ROWS=500 for less)
 # make predict        set-up, the model of make pretrain if it is not there yet, about a minute of predicting with it (ROWS=)
 # make pretrain       set-up, whole speeches to instances, MiniLM trained on them for SECONDS=600 (or STEPS=), masks filled
+# make finetune       set-up, film reviews, MiniLM fine-tuned on them for some minutes (ROWS= for fewer), two others told
 # make test           set-up, ruff, mypy, the whole test suite
 # make bench          Manta beside its peers on the same text (ROWS=, ROUNDS=); writes benchmarks/results/
 # make bench-predict  the same for masks and pseudo-perplexities, with the model of make predict (ROWS=, SCORED_ROWS=)
 # make bench-pretrain the same for training, with the instances of make pretrain (STEPS=)
+# make bench-finetune the same for fine-tuning, on film reviews (STEPS=)
 # make memory         what each process takes while 12 MB and 300 MB of text are embedded; writes benchmarks/results/
 # make lock           requirements.lock anew from the ranges in pyproject.toml
 # make clean          away with build/ and caches; .venv stays
@@ -14,6 +16,8 @@
 PYTHON ?= python3
 ROUNDS ?= 3
 QUERY ?= What do we owe to soldiers who came home from the war?
+GOOD ?= A warm, funny and moving film.
+BAD ?= Two hours that nobody gives me back.
 TEXT ?= The president of the United [MASK]
 SECONDS ?= 600
 SCORED_ROWS ?= 24
@@ -39,7 +43,7 @@ endef
 
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 
-.PHONY: help embed predict pretrain test bench bench-predict bench-pretrain memory lock clean
+.PHONY: help embed predict pretrain finetune test bench bench-predict bench-pretrain bench-finetune memory lock clean
 
 help:
 	@sed -n 's/^# \(make .*\)/\1/p' Makefile
@@ -62,6 +66,15 @@ pretrain: $(READY)
 	@$(PRETRAIN)
 	@$(VENV) -m jobs.predict --spec.model $(MODEL) --text "$(TEXT)"
 	@echo "Curves: $(MODEL)/curves.png"
+
+# ROWS= is for a trial: its classifier stands beside the other.
+finetune: CLASSIFIER = build/reviews-classifier$(if $(ROWS),-$(ROWS)-rows)
+finetune: $(READY)
+	@$(VENV) -m examples.reviews --output build/reviews
+	@$(VENV) -m jobs.finetune --config examples/finetune-reviews.yaml $(if $(ROWS),--limit $(ROWS)) \
+	  --output $(CLASSIFIER) $$(test ! -d $(CLASSIFIER)/_manta/checkpoints || echo --resume)
+	@$(VENV) -m jobs.predict --spec.model $(CLASSIFIER) --spec.outputs "[classify]" --text "$(GOOD)"
+	@$(VENV) -m jobs.predict --spec.model $(CLASSIFIER) --spec.outputs "[classify]" --text "$(BAD)"
 
 # What predicts needs one, of whichever age; predictions of a model that is gone would be in the way of its successor's.
 $(MODEL)/config.json: | $(READY)
@@ -89,6 +102,10 @@ bench-pretrain: $(READY)
 	@$(VENV) -m examples.demo_corpus --output build/sotu-speeches --whole true --num_shards 2
 	@$(VENV) -m jobs.prepare --config examples/prepare-sotu.yaml
 	@$(VENV) -m benchmarks.pretrain --steps $(STEPS) --rounds $(ROUNDS)
+
+bench-finetune: STEPS = 200
+bench-finetune: $(READY)
+	@$(VENV) -m benchmarks.finetune --steps $(STEPS) --rounds $(ROUNDS)
 
 memory: $(READY)
 	@$(VENV) -m examples.demo_corpus --output build/sotu

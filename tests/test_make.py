@@ -113,10 +113,10 @@ def test_every_package_of_the_house_is_installed_by_setuptools() -> None:
     assert [str(folder) for folder in sorted(folders) if not (ROOT / folder / "__init__.py").is_file()] == []
 
 
-@pytest.mark.parametrize(
-    "target",
-    ["embed", "predict", "pretrain", "test", "bench", "bench-predict", "bench-pretrain", "memory", "lock", "clean"],
-)
+TARGETS = "embed predict pretrain finetune test bench bench-predict bench-pretrain bench-finetune memory lock clean"
+
+
+@pytest.mark.parametrize("target", TARGETS.split())
 def test_makefile_has_its_targets(target: str) -> None:
     plan = make("--dry-run", target)
     assert plan.returncode == 0, plan.stderr
