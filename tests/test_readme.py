@@ -22,6 +22,7 @@ import pytest
 
 from jobs.embed import embed
 from jobs.entry import parser_of
+from jobs.finetune import finetune
 from jobs.predict import predict
 from jobs.prepare import prepare
 from jobs.pretrain import pretrain
@@ -47,6 +48,7 @@ SHORTER = {
     "make predict": "make predict STEPS=2 ROWS=24",
     "--spec.max_steps 2000": "--spec.max_steps 2",
     "make pretrain": "make pretrain STEPS=2",
+    "--spec.epochs 2": "--spec.max_steps 2",
 }
 MAKE = ("MAKEFLAGS", "MAKELEVEL", "MFLAGS")
 """What ``make test`` tells a make that its tests start: a reader's make is nobody's."""
@@ -131,6 +133,8 @@ def test_command(command: str, desk: Desk) -> None:
     elif "jobs.pretrain" in command:
         assert re.search(r"^prepare \S+: 40 documents", told, re.MULTILINE)
         assert re.search(r"^pretrain \S+: 2 steps", told, re.MULTILINE)
+    elif "jobs.finetune" in command:
+        assert re.search(r"^finetune \S+: 2 steps", told, re.MULTILINE)
     else:
         assert told.startswith(("embed", "predict", "[-0.", "[0.", '{"tokens"'))
 
@@ -168,7 +172,7 @@ def rows(output: Path | str, filesystem: Any = None) -> pa.Table:
 
 
 def test_every_flag_named_is_a_flag() -> None:
-    help_text = "".join(parser_of(job).format_help() for job in (embed, predict, prepare, pretrain))
+    help_text = "".join(parser_of(job).format_help() for job in (embed, finetune, predict, prepare, pretrain))
     others = {"working", "whole", "num_shards"}  # of other commands
     flags = set(re.findall(r"--([a-z_]+(?:\.[a-z_]+)*)", README)) - others
     assert {flag for flag in flags if f"--{flag}" not in help_text} == set()

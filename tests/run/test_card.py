@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import yaml
 
 from pipelines.run.card import Card
@@ -52,3 +54,10 @@ def test_remarks_and_missing_measurements_are_said() -> None:
     assert "on the corpus below.\n\n- a lacks a head: made anew\n" in str(card)
     assert "No documents were held out." in str(card)
     assert "pipeline_tag: feature-extraction" in str(card)
+
+
+def test_what_was_measured_and_the_pipeline_may_be_given() -> None:
+    card = str(replace(CARD, pipeline="sentence-similarity", measured="| mrr@10 | 0.5 |"))
+    front = yaml.safe_load(card.split("---\n")[1])
+    assert (front["library_name"], front["pipeline_tag"]) == ("sentence-transformers", "sentence-similarity")
+    assert "## How well it does\n\n| mrr@10 | 0.5 |\n" in card

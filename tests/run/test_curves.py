@@ -50,3 +50,14 @@ def test_a_picture_shows_what_it_is_given() -> None:
 @pytest.mark.parametrize("rows", [[], ROWS[:1], [{"step": 1, "loss_clm": 2.0}]])
 def test_a_training_that_has_hardly_begun_has_a_picture_too(rows: list[dict[str, float]]) -> None:
     assert draw(Curves(rows)).startswith(b"\x89PNG")
+
+
+def test_metrics_are_drawn_among_the_shares() -> None:
+    rows = [{"step": step, "loss_class": 0.5, "accuracy_class": 0.8, "learning_rate": 1e-4} for step in (10, 20)]
+    told = [{"step": 10, "loss_class": 0.5, "metric_f1": 0.7}, {"step": 20, "metric_f1": 0.8, "metric_matthews": -0.25}]
+    curves = Curves(rows, told)
+    assert curves.objectives() == ["class"]
+    assert curves.metrics() == ["f1", "matthews"]
+    assert curves.span() == (-0.25, 1.0)
+    assert Curves(rows).span() == (0.0, 1.0)
+    assert (picture(curves) != picture(Curves(rows, [{"step": 10, "loss_class": 0.5}]))).any()

@@ -55,3 +55,10 @@ def test_warnings_are_told_and_kept() -> None:
     books = TrainingBooks()
     assert books.note({"event": "warned", "message": "the pooler is new"}) == "the pooler is new"
     assert books.warnings == ["the pooler is new"]
+
+
+def test_what_was_delivered_and_an_early_end_are_told() -> None:
+    books = TrainingBooks()
+    ended = {"event": "ended", "step": 1200, "outcome": "done", "early": True, "delivered": {"metrics": {"f1": 0.5}}}
+    assert books.note(ended) == "no better any more: it ended early, at step 1,200"
+    assert (books.outcome, books.step, books.delivered) == ("done", 1200, {"metrics": {"f1": 0.5}})

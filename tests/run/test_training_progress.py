@@ -83,3 +83,11 @@ def test_an_evaluation_is_a_line() -> None:
     assert describe_evaluation(told) == (
         "held out at step 1,200: mlm 2.000 (7.4 perplexity, 61.2 % right), nsp 0.300 (90.0 % right)"
     )
+
+
+def test_an_evaluation_of_a_task_begins_with_its_metrics() -> None:
+    told = {"step": 40, "metric_accuracy": 0.9125, "metric_f1": 0.9, "metric_f1_weighted": 0.91, "metric_auroc": 0.99,
+            "loss_class": 0.31, "accuracy_class": 0.9125}  # fmt: skip
+    assert describe_evaluation(told) == (
+        "evaluated at step 40: accuracy 0.912, f1 0.900, f1_weighted 0.910, class 0.310 (91.2 % right)"
+    )

@@ -52,3 +52,21 @@ def test_an_evaluation_tells_perplexity_which_has_an_end() -> None:
 
 def test_no_loss_has_no_sum() -> None:
     assert "loss" not in Stepped(**{**vars(STEPPED), "losses": {}, "accuracies": {}}).row()
+
+
+def test_an_evaluation_by_metrics_tells_them_and_no_perplexity() -> None:
+    event = Evaluated(
+        step=20,
+        position=40,
+        tokens=300,
+        losses={"class": 0.5},
+        accuracies={"class": 0.75},
+        counts={"class": 4},
+        seconds=1.0,
+        merit=0.75,
+        metrics={"accuracy": 0.75},
+        baselines={"accuracy": 0.5},
+    )
+    row = event.row()
+    assert (row["metric_accuracy"], row["baseline_accuracy"], row["merit"], row["loss"]) == (0.75, 0.5, 0.75, 0.5)
+    assert "perplexity_class" not in row

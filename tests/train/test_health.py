@@ -74,3 +74,11 @@ def test_a_window_must_be_full() -> None:
     found = HealthWatch(6.9)
     assert [found.look(row) for row in rows(num=WINDOW - 1, loss_mlm=6.9, data_wait=0.9)] == [[]] * (WINDOW - 1)
     assert len(found.look({"step": 200, "loss_mlm": 6.9, "data_wait": 0.9})) == 2
+
+
+def test_a_watch_makes_the_checks_that_it_is_told() -> None:
+    seen = rows(loss_mlm=6.5, data_wait=0.2, loss=6.5)
+    found = HealthWatch(6.5, checks=("data_wait",))
+    (text,) = [text for row in seen for text in found.look(row)]
+    assert "waiting for data" in text
+    assert found.look({"step": 1, "loss_mlm": 6.5}, held_out=True) == []
