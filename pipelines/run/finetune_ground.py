@@ -24,6 +24,7 @@ from pipelines.train.checkpoints import committed_steps
 from pipelines.train.finetune_course import FinetuneCourse
 from pipelines.train.finetune_health import FinetuneWatch
 from pipelines.train.row_groups import RowGroups, list_row_groups
+from pipelines.train.scores.names import chosen_metric
 
 PIPELINES = {
     "classification": "text-classification",
@@ -39,6 +40,7 @@ PIPELINES = {
 def check_request(order: FinetuneOrder, spec: FinetuneSpec, pool: TrainPool) -> None:
     """SpecError where a training can't be done, as far as that is known before there are examples."""
     check_batch(spec, pool)
+    chosen_metric(spec.metric, spec.task, scored=bool(spec.label))
     if FINGERPRINT in order.output:
         return
     output = locate(order.output, order.storage)

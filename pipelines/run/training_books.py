@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -89,7 +90,7 @@ class TrainingBooks:
 
     def _evaluated(self, event: Event) -> str:
         self.evaluation = _numbers(event)
-        if not self.best or self.evaluation["merit"] > self.best["merit"]:
+        if not self.best or self.evaluation.get("merit", -math.inf) > self.best.get("merit", -math.inf):
             self.best = self.evaluation
         return ""
 

@@ -77,7 +77,8 @@ class Evaluated:
 
         Where nothing but losses measures it, their perplexity_NAME as well.
         """
-        row = {name: getattr(self, name) for name in ("step", "position", "tokens", "seconds", "merit")}
+        row = {name: getattr(self, name) for name in ("step", "position", "tokens", "seconds")}
+        row |= {"merit": self.merit} if math.isfinite(self.merit) else {}
         row |= {f"metric_{name}": value for name, value in self.metrics.items()}
         row |= {f"baseline_{name}": value for name, value in self.baselines.items()}
         row |= named(self.losses, self.accuracies)

@@ -9,7 +9,7 @@ from collections.abc import Callable
 
 from pipelines.train.health import HealthWatch, Row
 
-ENOUGH = 0.3
+ENOUGH = 0.5
 """Share of the training after which it is to be better than one answer to all."""
 BARELY = 0.005
 """A metric that is better than its baseline by less, as a share of it, is not better."""

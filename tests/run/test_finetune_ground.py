@@ -76,6 +76,8 @@ def test_what_is_wrong_is_told_before_examples_are_made(tiny_model: Path, tmp_pa
     check_request(order, spec_for(tiny_model), TrainPool())
     with pytest.raises(SpecError, match=r"FinetuneSpec\.global_batch is 8, less than 9 workers"):
         check_request(order, spec_for(tiny_model), TrainPool(workers=9))
+    with pytest.raises(SpecError, match="metric is 'rmse', and classification has accuracy, f1"):
+        check_request(order, spec_for(tiny_model, metric="rmse"), TrainPool())
     locate(order.output).put("_manta/checkpoints/step-000000004/state.json", b"{}")
     with pytest.raises(SpecError, match="has a checkpoint of step 4: go on from it with --resume"):
         check_request(order, spec_for(tiny_model), TrainPool())

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import math
+from dataclasses import replace
 
 from pipelines.train.events import Evaluated, Stepped
 
@@ -70,3 +71,4 @@ def test_an_evaluation_by_metrics_tells_them_and_no_perplexity() -> None:
     row = event.row()
     assert (row["metric_accuracy"], row["baseline_accuracy"], row["merit"], row["loss"]) == (0.75, 0.5, 0.75, 0.5)
     assert "perplexity_class" not in row
+    assert "merit" not in replace(event, merit=-math.inf).row()  # JSON knows no such number

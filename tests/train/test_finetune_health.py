@@ -21,13 +21,13 @@ def stepped(step: int, **row: Any) -> tuple[dict[str, float], bool]:
 def test_what_is_no_better_than_the_most_frequent_class_is_said_once_and_not_at_the_beginning() -> None:
     bad = {"metric_accuracy": 0.601, "baseline_accuracy": 0.6, "loss": 0.69}
     said = watch(
-        stepped(20, loss=0.7), evaluated(20, **bad), stepped(40, loss=0.7), evaluated(40, **bad), evaluated(50, **bad)
+        stepped(40, loss=0.7), evaluated(40, **bad), stepped(60, loss=0.7), evaluated(60, **bad), evaluated(80, **bad)
     )
     (text,) = said
     assert text.startswith(
-        "step 40: accuracy is 0.601, no better than the 0.600 of telling the most frequent class each time: the"
+        "step 60: accuracy is 0.601, no better than the 0.600 of telling the most frequent class each time: the"
     )
-    assert watch(stepped(40, loss=0.7), evaluated(40, metric_accuracy=0.7, baseline_accuracy=0.6)) == []
+    assert watch(stepped(60, loss=0.7), evaluated(60, metric_accuracy=0.7, baseline_accuracy=0.6)) == []
 
 
 def test_of_values_the_mean_is_to_be_beaten() -> None:
