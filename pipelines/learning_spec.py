@@ -140,7 +140,8 @@ class TrainPool:
     keep: int = 3
     """Newest checkpoints that are kept, beside the best."""
     eval_steps: int = 500
-    """Steps between evaluations on the held-out split; 0: at the end alone."""
+    """Steps between evaluations on the held-out split; 0: at the end alone. A fine-tuning has one an epoch at least,
+    and delivers the best of what was evaluated."""
     log_steps: int = 10
     """Steps between lines of the log, and points of the curves."""
     max_failures: int = 3

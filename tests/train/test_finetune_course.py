@@ -95,18 +95,48 @@ def test_epochs_are_counted_in_steps_and_each_is_evaluated(made: Assignment) -> 
     assert course.num_streams == 8
 
 
+def others(task: str) -> list[dict[str, Any]]:
+    """The same texts as a task has them."""
+    words = {row["id"]: row["text"].split() for row in rows(32)}
+    return [
+        row
+        | {
+            "multi_label": {"label": [row["label"]][: int(row["id"][1:]) % 3]},
+            "token_classification": {
+                "text": words[row["id"]],
+                "tags": ["B-METAL" if word == "gold" else "O" for word in words[row["id"]]],
+            },
+            "question_answering": {
+                "context": row["text"],
+                "answers": {"text": [row["label"]], "answer_start": [row["text"].index(row["label"])]},
+            },
+        }.get(task, {})
+        for row in rows(32)
+    ]
+
+
 @pytest.mark.parametrize(
-    ("task", "more"),
+    ("task", "more", "pictures"),
     [
-        ("regression", {"label": "value"}),
-        ("embedding", {"text": "text", "text_pair": "label", "label": ""}),
+        ("multi_label", {}, ["classes.png"]),
+        ("regression", {"label": "value"}, ["scores.png"]),
+        ("token_classification", {}, ["classes.png"]),
+        ("question_answering", {"text_pair": "context", "stride": 4}, []),
+        ("embedding", {"text_pair": "label", "label": ""}, []),
+        ("embedding", {"text_pair": "label", "label": "value"}, ["scores.png"]),
     ],
 )
-def test_other_tasks_run_by_the_same_loop(tiny_model: Path, tmp_path: Path, task: str, more: dict[str, Any]) -> None:
+def test_every_task_is_learnt_evaluated_and_delivered(
+    tiny_model: Path, tmp_path: Path, task: str, more: dict[str, Any], pictures: list[str]
+) -> None:
     spec = spec_for(tiny_model, task=task, epochs=1.0, **more)
-    run = Run(assignment(tmp_path, spec, rows(32), TrainPool(token_budget=60)), tmp_path / "model", Ranks())
+    run = Run(assignment(tmp_path, spec, others(task), TrainPool(token_budget=60)), tmp_path / "model", Ranks())
     outcome = run.run()
-    assert outcome.state.step > 0
-    last = [event for event in run.events if isinstance(event, Evaluated)][-1]
-    assert all(np.isfinite(value) for value in last.metrics.values())
+    assert outcome.state.step == 3
     assert outcome.state.best_merit is not None
+    last = [event for event in run.events if isinstance(event, Evaluated)][-1]
+    assert all(np.isfinite(value) for value in (*last.metrics.values(), *last.losses.values()))
+    told = run.equipment.deliver(outcome)
+    assert told["metrics"] == pytest.approx(last.metrics)
+    assert told["pictures"] == pictures
+    assert (tmp_path / "model" / ("modules.json" if task == "embedding" else "config.json")).exists()
