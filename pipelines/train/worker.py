@@ -22,6 +22,7 @@ from pipelines.train.events import Warned
 from pipelines.train.keeper import Keeper
 from pipelines.train.line import Line, no_notice, notice_from_ray
 from pipelines.train.loop import Outcome, Training
+from pipelines.train.memory import keep_freed_memory
 from pipelines.train.ranks import Ranks
 from pipelines.train.recipe import Cadence
 
@@ -30,6 +31,7 @@ def work(config: Mapping[str, Any]) -> None:
     """Train on this worker of Ray Train: "assignment" is an ``Assignment``, "desk" a handle of the desk."""
     assignment: Assignment = config["assignment"]
     torch.set_num_threads(assignment.num_threads)
+    keep_freed_memory()
     attend(assignment, config["desk"], Ranks.joined(), has_notice=notice_from_ray)
 
 
