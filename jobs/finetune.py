@@ -11,6 +11,8 @@ from pipelines.learning_spec import TrainPool
 from pipelines.run.examples import make_examples
 from pipelines.run.finetune_ground import check_request, survey
 from pipelines.run.finetune_order import FinetuneOrder
+from pipelines.run.sweep import Sweep
+from pipelines.run.sweeping import run_sweep
 from pipelines.run.training import open_training
 from pipelines.spec import Slicing, Storage, TokenizePool
 
@@ -25,6 +27,7 @@ def finetune(
     resume: bool = False,
     max_dead_letters: float = 0.05,
     progress: Literal["auto", "live", "log", "json", "none"] = "auto",
+    sweep: Sweep = Sweep(),
     train: TrainPool = TrainPool(keep=1),
     cpu: TokenizePool = TokenizePool(),
     slicing: Slicing = Slicing(),
@@ -44,6 +47,7 @@ def finetune(
         resume: Go on from the newest checkpoint of the output; without one the training begins.
         max_dead_letters: Largest share of rows that may be dead letters: without a text, or a label that is known.
         progress: How progress is shown; auto: a live display in a terminal, else lines.
+        sweep: Values to train with in place of the spec's, all their combinations: a table of them, and the best model.
         train: The workers, and how often they keep, evaluate and tell what they did; at least once an epoch evaluate.
         cpu: Actors that tokenize.
         slicing: How shards are cut into slices and parts.
@@ -55,8 +59,11 @@ def finetune(
         train_data=train_data, output=output, eval_data=eval_data, examples=examples, resume=resume, storage=storage,
         user_code=user_code, progress=progress, slicing=slicing, limit=limit, max_dead_letters=max_dead_letters,
     )  # fmt: skip
+    make = partial(make_examples, cpu=cpu, start=partial(start, cluster=ray))
+    if sweep:
+        return show(run_sweep(order, spec, train, sweep, make, partial(start_ray, ray)))
     check_request(order, spec, train)
-    made = make_examples(order, spec, cpu, partial(start, cluster=ray))
+    made = make(order, spec)
     with open_training(lambda: survey(order, spec, train, made), progress) as training:
         if training.has_work:
             training.starting()

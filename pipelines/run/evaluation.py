@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from pipelines.errors import SpecError
 from pipelines.evaluation_spec import EvaluationSpec
-from pipelines.model.folder import query_prompt
+from pipelines.model.abilities import classifier_kind
+from pipelines.model.folder import ModelFolder, query_prompt, read_folder
 from pipelines.run.embedding import embed
 from pipelines.run.evaluation_order import EvaluationOrder
 from pipelines.run.evaluation_report import Evaluation, EvaluationReport
@@ -15,6 +17,7 @@ from pipelines.run.similarity import evaluate_pairs
 from pipelines.spec import EmbedSpec
 from pipelines.stages.recipe import Recipe
 from pipelines.store.location import locate
+from pipelines.store.models import ModelReference, fetch, identify
 
 
 def evaluate_model(order: EvaluationOrder, spec: EvaluationSpec, means: Means) -> EvaluationReport:
@@ -24,9 +27,26 @@ def evaluate_model(order: EvaluationOrder, spec: EvaluationSpec, means: Means) -
     """
     output = locate(order.output, order.storage)
     output.check_output()
-    report = _of_vectors(order, spec, means)
+    model = identify(order.model, order.storage, trust_remote_code=spec.trust_remote_code)
+    folder = read_folder(fetch(model, order.storage))
+    is_classifier = classifier_kind(folder) is not None
+    report = _of_labels(order, spec, model, folder, means) if is_classifier else _of_vectors(order, spec, means)
     report.put(output)
     return report
+
+
+def _of_labels(
+    order: EvaluationOrder, spec: EvaluationSpec, model: ModelReference, folder: ModelFolder, means: Means
+) -> EvaluationReport:
+    """The report of a classifier."""
+    from pipelines.run.examination import evaluate_classifier  # torch, and what else training needs
+
+    if order.has_retrieval:
+        raise SpecError(f"{order.model} is a classifier and finds no documents: give --data, or an embedding model")
+    found, exit_code = evaluate_classifier(order, spec, model, folder, means)
+    return EvaluationReport(
+        model=model.reference, model_hash=model.hash, output=order.output, evaluations=(found,), exit_code=exit_code
+    )
 
 
 def _of_vectors(order: EvaluationOrder, spec: EvaluationSpec, means: Means) -> EvaluationReport:

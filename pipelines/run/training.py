@@ -82,6 +82,8 @@ class TrainingRun:
         self.observers: list[Observer] = [self.chronicle.observe]
         """Hear of every event: ``pipelines.train.events`` as dictionaries, and what befalls the workers."""
         self._crew: Crew | None = None
+        self._muster: Any = None
+        self._next_look, self._stopping = 0.0, False
         progress.expect(ground.about.max_steps)
         if ground.resume and self.newest_step is None:
             progress.say(f"{ground.output} has no checkpoint to go on from: the training begins")
@@ -98,25 +100,53 @@ class TrainingRun:
     def follow(self) -> None:
         """Have the workers train, and listen to them until they are done.
 
-        Ctrl-C and SIGTERM ask them for a checkpoint first; another one does not wait for it. StoreError where they
-        failed too often, SpecError where they can't be placed, and whatever of ours they raise.
+        Ctrl-C and SIGTERM ask them for a checkpoint first; another one does not wait for it. Raises as ``poll``.
         """
+        self.launch()
+        try:
+            self._listen()
+        except KeyboardInterrupt:
+            with suppress(KeyboardInterrupt):  # once more: it is not waited for
+                self._stop()
+            raise KeyboardInterrupt(AGAIN) from None
+        except BaseException:
+            self.ask_stop()  # on a Ray that stays the workers would go on
+            raise
+
+    def launch(self) -> None:
+        """Start the workers, on the Ray that was joined. SpecError where they can't be placed."""
         from pipelines.run.muster import Muster  # Ray
 
         self._take([warned(remark) for remark in self.ground.about.remarks])
-        muster = Muster.of(self.ground, self.id)
-        self._crew = muster.crew
-        try:
-            self._listen(muster)
-        except KeyboardInterrupt:
-            with suppress(KeyboardInterrupt):  # once more: it is not waited for
-                self._stop(muster)
-            raise KeyboardInterrupt(AGAIN) from None
-        except BaseException:
-            muster.stop()  # on a Ray that stays the workers would go on
-            raise
-        if self.books.outcome != DONE:
-            raise StoreError("the workers ended before the training did: run again with --resume, and report it")
+        self._muster = Muster.of(self.ground, self.id)
+        self._crew = self._muster.crew
+
+    def poll(self, seconds: float = POLL_SECONDS) -> bool:
+        """Wait so long at most, and take in what the workers told; whether they are through.
+
+        StoreError where they failed too often or ended too early, and whatever of ours they raise.
+        """
+        is_over = bool(self._muster.wait(seconds))
+        self._take(self._muster.events())
+        if is_over:
+            self._muster.raise_error()
+            self._check_outcome()
+        elif self._lease.lost:
+            raise LeaseError(f"{self.ground.output} is no longer held by this run: {self._lease.lost}")
+        elif not self.books.workers and time.monotonic() > self._next_look:
+            self._next_look = time.monotonic() + WAITING_SECONDS
+            if missing := self._muster.waits_for():
+                self.progress.waiting(missing)
+        return is_over
+
+    def ask_stop(self) -> None:
+        """Ask the workers for a checkpoint and the end; ``poll`` hears of it."""
+        self._stopping = True
+        self._muster.stop()
+
+    def put_stopped(self) -> None:
+        """Keep the report of a run that was stopped."""
+        self._put_report(self._report(Interrupted.exit_code))
 
     def finish(self) -> TrainingReport:
         """Say that the training came to its end, end the display, and give the report."""
@@ -130,27 +160,22 @@ class TrainingRun:
         self.progress.end()
         return report
 
-    def _listen(self, muster: Any) -> None:
-        next_look = 0.0
-        while not muster.wait(POLL_SECONDS):
-            self._take(muster.events())
-            if not self.books.workers and time.monotonic() > next_look:
-                next_look = time.monotonic() + WAITING_SECONDS
-                if missing := muster.waits_for():
-                    self.progress.waiting(missing)
-            if self._lease.lost:
-                raise LeaseError(f"{self.ground.output} is no longer held by this run: {self._lease.lost}")
-        self._take(muster.events())
-        muster.raise_error()
+    def _listen(self) -> None:
+        while not self.poll():
+            pass
 
-    def _stop(self, muster: Any) -> None:
+    def _check_outcome(self) -> None:
+        if self.books.outcome != DONE and not self._stopping:
+            raise StoreError("the workers ended before the training did: run again with --resume, and report it")
+
+    def _stop(self) -> None:
         """Ask the workers for a checkpoint, and wait for it; KeyboardInterrupt where nobody wants to wait."""
-        muster.stop()
+        self.ask_stop()
         if self.books.workers:
             self.progress.say("stopping after a checkpoint; once more, and it is not waited for")
             with Brake():
-                self._listen(muster)
-        self._put_report(self._report(Interrupted.exit_code))
+                self._listen()
+        self.put_stopped()
 
     def _take(self, events: list[dict[str, Any]]) -> None:
         for event in events:

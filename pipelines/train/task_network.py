@@ -23,6 +23,8 @@ class MadeTaskNetwork:
 
     model: FinetuningModel
     remarks: tuple[str, ...]
+    new: tuple[str, ...] = ()
+    """Parts that the folder lacks, in words."""
 
 
 def folder_of(course: FinetuneCourse) -> ModelFolder:
@@ -45,4 +47,4 @@ def make_task_network(course: FinetuneCourse, pool: TrainPool) -> MadeTaskNetwor
         model.compile_network()
     new = (f"{spec.model} lacks the {' and the '.join(begun.new)}: made anew",) if begun.new else ()
     left = (f"the {' and the '.join(begun.left_out)} of {spec.model} are not trained",) if begun.left_out else ()
-    return MadeTaskNetwork(model, (*new, *left, *model.remarks))
+    return MadeTaskNetwork(model, (*new, *left, *model.remarks), begun.new)

