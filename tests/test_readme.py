@@ -22,6 +22,7 @@ import pytest
 
 from jobs.embed import embed
 from jobs.entry import parser_of
+from jobs.evaluate import evaluate
 from jobs.finetune import finetune
 from jobs.predict import predict
 from jobs.prepare import prepare
@@ -172,7 +173,7 @@ def rows(output: Path | str, filesystem: Any = None) -> pa.Table:
 
 
 def test_every_flag_named_is_a_flag() -> None:
-    help_text = "".join(parser_of(job).format_help() for job in (embed, finetune, predict, prepare, pretrain))
+    help_text = "".join(parser_of(job).format_help() for job in (embed, evaluate, finetune, predict, prepare, pretrain))
     others = {"working", "whole", "num_shards"}  # of other commands
     flags = set(re.findall(r"--([a-z_]+(?:\.[a-z_]+)*)", README)) - others
     assert {flag for flag in flags if f"--{flag}" not in help_text} == set()
