@@ -76,6 +76,8 @@ class SweepReport:
     output: str
     results: tuple[Result, ...]
     seconds: float = 0.0
+    examples_exit_code: int = 0
+    """Of the runs that made the examples: too many dead letters, or shards set aside."""
 
     @property
     def settings(self) -> list[SettingResult]:
@@ -94,8 +96,8 @@ class SweepReport:
 
     @property
     def exit_code(self) -> int:
-        """1 where a run failed."""
-        return int(any(result.failure for result in self.results))
+        """1 where a run failed, else that of the examples."""
+        return 1 if any(result.failure for result in self.results) else self.examples_exit_code
 
     def to_json(self) -> str:
         """Settings, runs and the best, as indented JSON."""

@@ -64,7 +64,10 @@ def run_sweep(
     with TrainingProgress(order.progress) as progress:
         failures = Sweeping(orders, pool, made, progress).run(trials, room)
     results = tuple(result_of(trial, orders[trial.name], failures.get(trial.name, "")) for trial in trials)
-    report = SweepReport(output=order.output, results=results, seconds=time.monotonic() - began)
+    report = SweepReport(
+        output=order.output, results=results, seconds=time.monotonic() - began,
+        examples_exit_code=max(one.exit_code for one in made.values()),
+    )  # fmt: skip
     _put(report, locate(order.output, order.storage))
     return report
 

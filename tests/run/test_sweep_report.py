@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import math
+from dataclasses import replace
 
 import pytest
 from rich.console import Console
@@ -59,6 +60,7 @@ def test_the_table_has_a_line_a_setting() -> None:
 def test_a_run_that_failed_is_named_and_the_others_count() -> None:
     report = SweepReport(output="o", results=(result(1e-5, 0, 0.6), result(1e-5, 1, 0.0, "it diverged")))
     assert report.exit_code == 1
+    assert replace(REPORT, examples_exit_code=3).exit_code == 3
     assert report.settings[0].metrics["accuracy"][0] == 0.6
     assert "        1e-05      1    0.6000  0.3000" in text(report)
     assert text(report)[-1] == "lr1e-05-seed1 failed: it diverged"
