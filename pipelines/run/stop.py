@@ -28,8 +28,19 @@ def unstoppable(function: Function) -> Function:
     return function
 
 
+class Terminated(KeyboardInterrupt):
+    """SIGTERM came."""
+
+
+def exit_code_of(stop: KeyboardInterrupt) -> int:
+    """The exit code of a run that this stopped: 128 and the number of the signal."""
+    return 128 + (signal.SIGTERM if isinstance(stop, Terminated) else signal.SIGINT)
+
+
 class Brake:
     """While it is in force, the first SIGINT or SIGTERM raises KeyboardInterrupt in the main thread; others do nothing.
+
+    It is a ``Terminated`` of SIGTERM.
 
     Whoever was stopped is clearing up already. Signals that this process was told to ignore stay ignored, and in
     another thread than the main one nothing is changed.
@@ -66,7 +77,7 @@ class Brake:
             signal.setitimer(signal.ITIMER_REAL, AGAIN_SECONDS)
             return
         sys.unraisablehook = lambda _: None  # what is half made complains when it goes
-        raise KeyboardInterrupt
+        raise Terminated if self.asked == signal.SIGTERM else KeyboardInterrupt
 
 
 def does_harm(frame: FrameType | None) -> bool:

@@ -24,7 +24,7 @@ from pipelines.learning_spec import TrainPool
 from pipelines.run.examples import MadeExamples
 from pipelines.run.finetune_ground import check_request, survey
 from pipelines.run.finetune_order import FinetuneOrder
-from pipelines.run.stop import Brake
+from pipelines.run.stop import Brake, exit_code_of
 from pipelines.run.sweep import Sweep, Trial, models_of
 from pipelines.run.sweep_report import KEY, Result, SweepReport
 from pipelines.run.training import AGAIN, POLL_SECONDS, TrainingRun, open_training
@@ -105,10 +105,10 @@ class Sweeping:
                     self._begin(waiting.popleft())
                 for one in list(self._active):
                     self._look(one)
-        except KeyboardInterrupt:
+        except KeyboardInterrupt as stop:
             with suppress(KeyboardInterrupt):  # once more: it is not waited for
-                self._stop()
-            raise KeyboardInterrupt(AGAIN) from None
+                self._stop(exit_code_of(stop))
+            raise type(stop)(AGAIN) from None
         finally:
             self._close()
         return self._failures
@@ -152,7 +152,7 @@ class Sweeping:
         if event["event"] == "evaluated":
             self._progress.say(f"{name}  {describe_evaluation(event)}")
 
-    def _stop(self) -> None:
+    def _stop(self, exit_code: int) -> None:
         """Ask all for a checkpoint, and wait for it; KeyboardInterrupt where nobody wants to wait."""
         at_work = [one for one in self._active if one.run.books.workers]
         for one in self._active:
@@ -163,7 +163,7 @@ class Sweeping:
                 with suppress(MantaError):
                     while not one.run.poll():
                         pass
-                    one.run.put_stopped()
+                    one.run.put_stopped(exit_code)
 
     def _close(self) -> None:
         """Give back what is held by trainings that did not come to their end."""

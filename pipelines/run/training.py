@@ -15,14 +15,14 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from typing import Any
 
-from pipelines.errors import Interrupted, LeaseError, StoreError
+from pipelines.errors import LeaseError, StoreError
 from pipelines.run.chips import peak_flops
 from pipelines.run.chronicle import Chronicle
 from pipelines.run.crew import Crew
 from pipelines.run.display import Mode
 from pipelines.run.order import new_run_id
 from pipelines.run.phases import Phases
-from pipelines.run.stop import Brake
+from pipelines.run.stop import Brake, exit_code_of
 from pipelines.run.training_books import DONE, TrainingBooks, warned
 from pipelines.run.training_card import CARD, card_of
 from pipelines.run.training_ground import TrainingGround
@@ -105,10 +105,10 @@ class TrainingRun:
         self.launch()
         try:
             self._listen()
-        except KeyboardInterrupt:
+        except KeyboardInterrupt as stop:
             with suppress(KeyboardInterrupt):  # once more: it is not waited for
-                self._stop()
-            raise KeyboardInterrupt(AGAIN) from None
+                self._stop(exit_code_of(stop))
+            raise type(stop)(AGAIN) from None
         except BaseException:
             self.ask_stop()  # on a Ray that stays the workers would go on
             raise
@@ -144,9 +144,9 @@ class TrainingRun:
         self._stopping = True
         self._muster.stop()
 
-    def put_stopped(self) -> None:
-        """Keep the report of a run that was stopped."""
-        self._put_report(self._report(Interrupted.exit_code))
+    def put_stopped(self, exit_code: int) -> None:
+        """Keep the report of a run that was stopped (``pipelines.run.stop.exit_code_of``)."""
+        self._put_report(self._report(exit_code))
 
     def finish(self) -> TrainingReport:
         """Say that the training came to its end, end the display, and give the report."""
@@ -168,14 +168,14 @@ class TrainingRun:
         if self.books.outcome != DONE and not self._stopping:
             raise StoreError("the workers ended before the training did: run again with --resume, and report it")
 
-    def _stop(self) -> None:
+    def _stop(self, exit_code: int) -> None:
         """Ask the workers for a checkpoint, and wait for it; KeyboardInterrupt where nobody wants to wait."""
         self.ask_stop()
         if self.books.workers:
             self.progress.say("stopping after a checkpoint; once more, and it is not waited for")
             with Brake():
                 self._listen()
-        self.put_stopped()
+        self.put_stopped(exit_code)
 
     def _take(self, events: list[dict[str, Any]]) -> None:
         for event in events:

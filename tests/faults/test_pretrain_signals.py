@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import tempfile
@@ -34,13 +35,17 @@ def local(tiny_model: Path, tmp_path: Path) -> Iterator[TrainingJob]:
 
 
 @pytest.mark.timeout(600)
-def test_control_c_keeps_a_checkpoint(local: TrainingJob, tmp_path: Path) -> None:
+@pytest.mark.parametrize(("word", "code"), [("interrupted", 130), ("terminated", 143)])
+def test_a_stop_keeps_a_checkpoint(local: TrainingJob, tmp_path: Path, word: str, code: int) -> None:
     output = tmp_path / "model"
     with terminal(local.command(output, 2, *ENDLESS, "--progress", "auto"), local.environment) as view:
         until(reached(output, 5), view.run)
-        stop(view, output, lambda: os.write(view.master, b"\x03"))
-    assert view.run.returncode == 130
-    assert view.last_line == "interrupted: checkpoints stay; run the same command with --resume to go on"
+        press = {130: lambda: os.write(view.master, b"\x03"), 143: view.run.terminate}[code]
+        stop(view, output, press)
+    assert view.run.returncode == code
+    assert view.last_line == f"{word}: checkpoints stay; run the same command with --resume to go on"
+    (report,) = output.glob("_manta/runs/*.json")
+    assert json.loads(report.read_text())["exit_code"] == code
     assert "stopping after a checkpoint" in view.text
     (step,) = committed_steps(locate(str(output)))
     assert step >= 5

@@ -8,7 +8,7 @@ import sys
 
 import pytest
 
-from pipelines.run.stop import Brake, does_harm, unstoppable
+from pipelines.run.stop import Brake, Terminated, does_harm, exit_code_of, unstoppable
 from tests.sources import ROOT
 
 SETTING = """
@@ -108,3 +108,11 @@ def test_harm_is_seen_from_a_function_that_is_called_there() -> None:
         return inner()
 
     assert (outer(), inner()) == (True, False)
+
+
+def test_a_stop_knows_by_which_signal() -> None:
+    with pytest.raises(KeyboardInterrupt) as interrupted, Brake():
+        signal.raise_signal(signal.SIGINT)
+    with pytest.raises(Terminated) as terminated, Brake():
+        signal.raise_signal(signal.SIGTERM)
+    assert [exit_code_of(found.value) for found in (interrupted, terminated)] == [130, 143]
