@@ -85,15 +85,15 @@ def _twin_notes(tested: ExampleGround, spec: FinetuneSpec) -> Iterator[str]:
         return
     ids = ", ".join(tested.survey.names_of(places[:NAMED_TWINS].tolist()))
     if spec.twins == "drop":
-        yield f"{len(places):,} rows to evaluate on are left out, as their text is trained on (such as id {ids})"
+        yield f"of the rows to evaluate on {len(places):,} left out, whose text is trained on (such as id {ids})"
         if tested.has_new_twins:
             yield (
                 "some of these are new, and what an earlier run made of them stays: name another folder with --examples"
             )
     else:
         yield (
-            f"{len(places):,} rows to evaluate on have a text that is trained on (such as id {ids}), so that the model "
-            "seems better than it is: write --spec.twins drop to leave them out"
+            f"of the rows to evaluate on {len(places):,} with a text that is trained on too (such as id {ids}), so that "
+            "the model seems better than it is: write --spec.twins drop to leave out what is such"
         )
 
 

@@ -76,4 +76,4 @@ def _remarks(course: PretrainCourse, new: tuple[str, ...], left_out: tuple[str, 
         return ()
     name = course.beginning.name
     remarks = [f"{name} lacks the {' and the '.join(new)}: made anew"] if new else []
-    return (*remarks, *([f"the {' and the '.join(left_out)} of {name} are not trained"] if left_out else []))
+    return (*remarks, *([f"not trained: the {' and the '.join(left_out)} of {name}"] if left_out else []))

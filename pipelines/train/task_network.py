@@ -46,5 +46,5 @@ def make_task_network(course: FinetuneCourse, pool: TrainPool) -> MadeTaskNetwor
     if pool.compile:
         model.compile_network()
     new = (f"{spec.model} lacks the {' and the '.join(begun.new)}: made anew",) if begun.new else ()
-    left = (f"the {' and the '.join(begun.left_out)} of {spec.model} are not trained",) if begun.left_out else ()
+    left = (f"not trained: the {' and the '.join(begun.left_out)} of {spec.model}",) if begun.left_out else ()
     return MadeTaskNetwork(model, (*new, *left, *model.remarks), begun.new)

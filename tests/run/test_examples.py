@@ -101,8 +101,8 @@ def test_data_to_evaluate_on_have_an_output_of_their_own(tmp_path: Path, spec: F
     assert made.notes[2:] == (
         "2 rows to evaluate on can't be used, and are dead letters: a label is none of the classes (1), the label is "
         "null (1)",
-        "2 rows to evaluate on have a text that is trained on (such as id 28, 29), so that the model seems better than "
-        "it is: write --spec.twins drop to leave them out",
+        "of the rows to evaluate on 2 with a text that is trained on too (such as id 28, 29), so that the model seems "
+        "better than it is: write --spec.twins drop to leave out what is such",
     )
     assert made.reports[1].dead_letters == {
         "examples: a label is none of the classes": 1,
@@ -114,7 +114,7 @@ def test_data_to_evaluate_on_have_an_output_of_their_own(tmp_path: Path, spec: F
     assert made.evaluation is not None
     assert [row["id"] for row in rows_of(made.evaluation)] == list(range(30, 36))
     assert made.evaluation.location.path == str(tmp_path / "two" / "eval")
-    assert "2 rows to evaluate on are left out, as their text is trained on (such as id 28, 29)" in made.notes
+    assert "of the rows to evaluate on 2 left out, whose text is trained on (such as id 28, 29)" in made.notes
 
 
 def test_held_out_rows_whose_text_is_trained_on_are_left_out(tmp_path: Path, spec: FinetuneSpec) -> None:
