@@ -92,8 +92,8 @@ def _twin_notes(tested: ExampleGround, spec: FinetuneSpec) -> Iterator[str]:
             )
     else:
         yield (
-            f"of the rows to evaluate on {len(places):,} with a text that is trained on too (such as id {ids}), so that "
-            "the model seems better than it is: write --spec.twins drop to leave out what is such"
+            f"of the rows to evaluate on {len(places):,} with a text that is trained on too (such as id {ids}), so "
+            "that the model seems better than it is: write --spec.twins drop to leave out what is such"
         )
 
 
