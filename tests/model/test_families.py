@@ -108,7 +108,7 @@ def test_tokens_of_a_second_text_are_of_the_second_type(
     loop = BatchLoop(network, torch.device("cpu"), lanes=2, token_budget=48, max_positions=0)
     loop.run(Chunks(token_ids(folder), OFFSETS, starts), take, lambda: take)
     expected = plain_pairs(folder)
-    np.testing.assert_allclose(found, expected, atol=2e-5, rtol=0)
+    np.testing.assert_allclose(found, expected, atol=2e-5, rtol=1e-5)  # T5's numbers go to 10
 
 
 @pytest.mark.parametrize("path", ["padded", "packed"])

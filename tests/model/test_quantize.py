@@ -75,7 +75,8 @@ def test_extremes_err_less_than_quantiles_where_numbers_are_normal() -> None:
     assert error(1.0) < error(0.99) / 2
 
 
-numbers = st.floats(-1e3, 1e3, width=32)
+numbers = st.floats(-1e3, 1e3, width=32).filter(lambda number: number == 0 or abs(number) > 1e-30)
+"""Buckets of less would be no normal float32."""
 
 
 @given(arrays(np.float32, (7, 3), elements=numbers))

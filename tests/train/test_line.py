@@ -66,7 +66,14 @@ def test_another_worker_than_the_first_looks_for_notice_alone() -> None:
 
 def test_events_are_told_by_their_kind_and_facts() -> None:
     evaluated = Evaluated(
-        step=3, position=24, tokens=99, losses={"mlm": 0.0}, accuracies={"mlm": 1.0}, counts={"mlm": 7}, seconds=0.5
+        step=3,
+        position=24,
+        tokens=99,
+        losses={"mlm": 0.0},
+        accuracies={"mlm": 1.0},
+        counts={"mlm": 7},
+        seconds=0.5,
+        merit=0.0,
     )
     assert told(evaluated) == {"event": "evaluated", **evaluated.row()}
     assert told(Warned(message="so")) == {"event": "warned", "message": "so"}
