@@ -152,7 +152,7 @@ def test_a_signal_is_followed_by_a_checkpoint_and_a_report(
         follow(training, muster, monkeypatch)
     assert muster.asked
     told = run_file(tmp_path)
-    assert (told["exit_code"], told["step"], told["outcome"]) == (130, 7, "stopped")
+    assert (told["exit_code"], told["step"], told["outcome"]) == (143, 7, "stopped")
     assert "stopping after a checkpoint; once more, and it is not waited for" in capsys.readouterr().err
     assert not (tmp_path / "model/_manta/finished.json").exists()
 
