@@ -2,26 +2,18 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
-from typing import ClassVar
+from dataclasses import replace
 
 from pipelines.example_spec import ExampleSpec
 from pipelines.model.example_tokenizer import ExampleTokenizer
 from pipelines.model.folder import read_folder
-from pipelines.model.tokenizer_folder import PlainFolder, read_tokenizer_folder
 from pipelines.spec import Storage, refuse
-from pipelines.store.models import ModelReference, fetch, identify
+from pipelines.stages.tokenizer_recipe import HeldTokenizer
+from pipelines.store.models import fetch, identify
 
 
-@dataclass(frozen=True, kw_only=True)
-class ExampleRecipe:
-    """A tokenizer, told by the hash of its files, and the settled spec of what to do with it."""
-
-    model: ModelReference
-    spec: ExampleSpec
-    storage: Storage = Storage()
-
-    phase: ClassVar[str] = "prepare"
+class ExampleRecipe(HeldTokenizer[ExampleSpec]):
+    """What makers of examples are born with: the spec is settled."""
 
     @classmethod
     def of(cls, spec: ExampleSpec, storage: Storage = Storage()) -> ExampleRecipe:
@@ -37,25 +29,6 @@ class ExampleRecipe:
         recipe = cls(model=tokenizer, spec=replace(spec, max_seqlen=settled), storage=storage)
         recipe.tokenizer()
         return recipe
-
-    @property
-    def identity(self) -> ModelReference:
-        """The tokenizer as results tell of it."""
-        return self.model
-
-    @property
-    def told(self) -> dict[str, str]:
-        """What each part's footer tells of it."""
-        return {"tokenizer": self.model.reference, "tokenizer_hash": self.model.hash}
-
-    @property
-    def output_bytes(self) -> int:
-        """Bytes that are written of a document, about."""
-        return self.spec.output_bytes(0)
-
-    def folder(self) -> PlainFolder:
-        """The tokenizer's folder on this node, fetched if it is not here."""
-        return read_tokenizer_folder(fetch(self.model, self.storage))
 
     def tokenizer(self) -> ExampleTokenizer:
         """The tokenizer, loaded."""

@@ -3,37 +3,28 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import ClassVar, Generic, TypeVar
 
 from pipelines.model.sentence_tokenizer import SentenceTokenizer
 from pipelines.model.tokenizer_folder import PlainFolder, read_tokenizer_folder
 from pipelines.prepare_spec import PrepareSpec
-from pipelines.spec import Storage, refuse
+from pipelines.spec import CorpusSpec, Storage, refuse
 from pipelines.store.models import ModelReference, fetch, identify
 
+Spec = TypeVar("Spec", bound=CorpusSpec)
 LEAST_ROOM = 4
 """Tokens beside special ones: two segments of two."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class TokenizerRecipe:
-    """A tokenizer, told by the hash of its files, and the spec of what to do with it."""
+class HeldTokenizer(Generic[Spec]):
+    """A tokenizer, told by the hash of its files, and the spec of what to do with it: a ``RunRecipe``."""
 
     model: ModelReference
-    spec: PrepareSpec
+    spec: Spec
     storage: Storage = Storage()
 
     phase: ClassVar[str] = "prepare"
-
-    @classmethod
-    def of(cls, spec: PrepareSpec, storage: Storage = Storage()) -> TokenizerRecipe:
-        """The recipe of a spec as it was written: its tokenizer identified, and asked whether it can do what is asked.
-
-        SpecError where it can't.
-        """
-        recipe = cls(model=identify(spec.tokenizer, storage, what="tokenizer"), spec=spec, storage=storage)
-        check_tokenizer(SentenceTokenizer(recipe.folder()), spec)
-        return recipe
 
     @property
     def identity(self) -> ModelReference:
@@ -53,6 +44,20 @@ class TokenizerRecipe:
     def folder(self) -> PlainFolder:
         """The tokenizer's folder on this node, fetched if it is not here."""
         return read_tokenizer_folder(fetch(self.model, self.storage))
+
+
+class TokenizerRecipe(HeldTokenizer[PrepareSpec]):
+    """What makers of instances are born with."""
+
+    @classmethod
+    def of(cls, spec: PrepareSpec, storage: Storage = Storage()) -> TokenizerRecipe:
+        """The recipe of a spec as it was written: its tokenizer identified, and asked whether it can do what is asked.
+
+        SpecError where it can't.
+        """
+        recipe = cls(model=identify(spec.tokenizer, storage, what="tokenizer"), spec=spec, storage=storage)
+        check_tokenizer(SentenceTokenizer(recipe.folder()), spec)
+        return recipe
 
 
 def check_tokenizer(tokenizer: SentenceTokenizer, spec: PrepareSpec) -> None:
