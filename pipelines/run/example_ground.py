@@ -13,7 +13,7 @@ from pipelines.finetune_spec import LABELLED, FinetuneSpec
 from pipelines.fingerprint import canonical, differences, fingerprint
 from pipelines.run.finetune_order import FinetuneOrder
 from pipelines.run.label_checks import check_classes, check_rows
-from pipelines.run.label_survey import LabelSurvey, survey_labels
+from pipelines.run.label_survey import LabelSurvey, shards_of, survey_labels
 from pipelines.run.order import Order
 from pipelines.spec import refuse
 from pipelines.stages.decision import Decision
@@ -54,6 +54,13 @@ class ExampleGround:
     def is_kept(self) -> Flags:
         """Which rows are to train on; of data that are all to evaluate on, those."""
         return ~self.is_evaluated if self.decision.split else ~self.is_left_out
+
+
+def check_data(order: FinetuneOrder, spec: FinetuneSpec) -> None:
+    """SpecError where no data have the columns that a spec names, as far as footers tell: no row is read."""
+    shards_of(order.train, spec, with_group=order.evaluation is None)
+    if order.evaluation:
+        shards_of(order.evaluation, spec, with_group=False)
 
 
 def survey_data(order: FinetuneOrder, spec: FinetuneSpec) -> tuple[ExampleGround, ExampleGround | None]:

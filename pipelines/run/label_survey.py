@@ -81,10 +81,7 @@ class LabelSurvey:
 
 def survey_labels(order: Order, spec: FinetuneSpec, examples: ExampleSpec) -> LabelSurvey:
     """Look at the data of an order. SpecError where there are none with the spec's columns, of fitting types."""
-    shards = list_shards(order.documents, order.storage)
-    footers = read_footers(shards, order.storage, FOOTER_THREADS)
-    known = [(shard, found) for shard in shards if isinstance(found := footers[shard.shard_id], Footer)]
-    check_shards(spec, [(shard.name, one.schema) for shard, one in known], with_group=bool(examples.group))
+    shards, known = shards_of(order, spec, with_group=bool(examples.group))
     columns = first_columns(order, examples, shards)
     reading = Reading(columns=columns, slicing=order.slicing, output_row_bytes=0, storage=order.storage)
     stretches = _stretches([(shard, footer) for shard, footer in known if _fits(footer, columns)], order.limit)
@@ -94,6 +91,15 @@ def survey_labels(order: Order, spec: FinetuneSpec, examples: ExampleSpec) -> La
         progress.say(f"looking at {num_rows:,} rows of {len(stretches):,} shards")
         looked = list(pool.map(partial(_look, examples=examples, reading=reading), stretches))
     return _together(looked, stretches, examples, reading)
+
+
+def shards_of(order: Order, spec: FinetuneSpec, *, with_group: bool) -> tuple[list[Shard], list[tuple[Shard, Footer]]]:
+    """The shards of an order, and those that can be read with their footers. SpecError as ``check_shards`` has it."""
+    shards = list_shards(order.documents, order.storage)
+    footers = read_footers(shards, order.storage, FOOTER_THREADS)
+    known = [(shard, found) for shard in shards if isinstance(found := footers[shard.shard_id], Footer)]
+    check_shards(spec, [(shard.name, one.schema) for shard, one in known], with_group=with_group)
+    return shards, known
 
 
 def _named(

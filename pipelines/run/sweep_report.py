@@ -1,4 +1,7 @@
-"""What came of a sweep: a line a setting, its metrics as mean and standard deviation over seeds, and the best model."""
+"""What came of a sweep: a line a setting, its metrics as mean and standard deviation over seeds, and the best model.
+
+Settings are compared within a task: where several columns of labels were listed, each has its lines and its best model.
+"""
 
 from __future__ import annotations
 
@@ -15,9 +18,12 @@ from rich.text import Text
 
 from pipelines.run.display import duration
 from pipelines.run.report import installed_versions
+from pipelines.run.sweep import folder_of
 from pipelines.train.scores.names import merit
 
 KEY = "sweep.json"
+MODELS = "models"
+"""Folder of the best models where there are several tasks, each under its label's name."""
 MOST_METRICS = 4
 CHOSEN = "it was chosen by the examples that it is measured on: on others it may do less well"
 """What is said of the best of several."""
@@ -31,6 +37,8 @@ class Result:
     output: str
     setting: Mapping[str, Any]
     seed: int
+    label: str = ""
+    """Which of the tasks it is of; "" where there is one."""
     metric: str = ""
     """By which models are compared."""
     metrics: Mapping[str, float] = field(default_factory=dict)
@@ -70,14 +78,11 @@ class SettingResult:
 
 
 @dataclass(frozen=True, kw_only=True)
-class SweepReport:
-    """All runs of a sweep."""
+class TaskResult:
+    """The runs of one task."""
 
-    output: str
+    label: str
     results: tuple[Result, ...]
-    seconds: float = 0.0
-    examples_exit_code: int = 0
-    """Of the runs that made the examples: too many dead letters, or shards set aside."""
 
     @property
     def settings(self) -> list[SettingResult]:
@@ -95,35 +100,70 @@ class SweepReport:
         return max(done, key=lambda result: result.merit, default=None)
 
     @property
+    def folder(self) -> str:
+        """Where in the sweep's output its best model is put; "": at the root."""
+        return f"{MODELS}/{folder_of(self.label)}" if self.label else ""
+
+    def facts(self) -> dict[str, Any]:
+        """Settings, runs and the best, for JSON."""
+        best = self.best
+        return {
+            "metric": best.metric if best else "",
+            "best": best.name if best else "",
+            "best_output": best.output if best else "",
+            "settings": [_facts(one) for one in self.settings],
+        }
+
+    def render(self, output: str) -> list[RenderableType]:
+        """Its table and the best model, whose place is in ``output``."""
+        parts: list[RenderableType] = [Text()]
+        parts += [Text(self.label, style="bold")] if self.label else []
+        parts.append(table(self.settings))
+        if best := self.best:
+            value = best.metrics.get(best.metric, math.nan)
+            place = f", put into {output.rstrip('/')}/{self.folder}" if self.label else ""
+            parts += [Text(), Text(f"best model {best.output} ({best.metric} {value:.4f}){place}")]
+        return parts
+
+
+@dataclass(frozen=True, kw_only=True)
+class SweepReport:
+    """All runs of a sweep."""
+
+    output: str
+    results: tuple[Result, ...]
+    seconds: float = 0.0
+    examples_exit_code: int = 0
+    """Of the runs that made the examples: too many dead letters, or shards set aside."""
+
+    @property
+    def tasks(self) -> list[TaskResult]:
+        """The results by task, in the order that they were listed in."""
+        groups: dict[str, list[Result]] = {}
+        for result in self.results:
+            groups.setdefault(result.label, []).append(result)
+        return [TaskResult(label=label, results=tuple(some)) for label, some in groups.items()]
+
+    @property
     def exit_code(self) -> int:
         """1 where a run failed, else that of the examples."""
         return 1 if any(result.failure for result in self.results) else self.examples_exit_code
 
     def to_json(self) -> str:
-        """Settings, runs and the best, as indented JSON."""
-        best = self.best
-        told = {
-            "metric": best.metric if best else "",
-            "best": best.name if best else "",
-            "best_output": best.output if best else "",
-            "settings": [_facts(one) for one in self.settings],
-            "versions": installed_versions(),
-        }
-        return json.dumps(told, indent=2)
+        """Settings, runs and the best, as indented JSON; by label where several are listed."""
+        facts = {task.label: task.facts() for task in self.tasks}
+        told = facts.get("", {"tasks": facts})
+        return json.dumps(told | {"versions": installed_versions()}, indent=2)
 
     def render(self) -> RenderableType:
-        """The table as text of rich."""
+        """The table, or one a task, as text of rich."""
         done = sum(not result.failure for result in self.results)
         line = f"finetune: {done} of {len(self.results)} runs done in {duration(self.seconds)}"
-        parts: list[RenderableType] = [Text(line, style="bold"), Text(f"output {self.output}"), Text()]
-        parts.append(table(self.settings))
-        if best := self.best:
-            value = best.metrics.get(best.metric, math.nan)
-            parts += [Text(), Text(f"best model {best.output} ({best.metric} {value:.4f})")]
-            if len(self.results) > 1:
-                parts.append(
-                    Text("it was chosen by the examples that it is measured on: on others it may do less well")
-                )
+        parts: list[RenderableType] = [Text(line, style="bold"), Text(f"output {self.output}")]
+        tasks = self.tasks
+        parts += [part for task in tasks for part in task.render(self.output)]
+        if any(task.best and len(task.results) > 1 for task in tasks):
+            parts.append(Text(CHOSEN))
         parts += [Text(f"{result.name} failed: {result.failure}") for result in self.results if result.failure]
         return Group(*parts)
 

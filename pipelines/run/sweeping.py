@@ -1,4 +1,4 @@
-"""A sweep at work: fine-tunings side by side, as many at once as the cluster has room for, and the best of them.
+"""A sweep at work: fine-tunings side by side, as many at once as the cluster has room for, and the best of each task.
 
 Each is a training of its own under OUTPUT/runs/, with its lease, checkpoints and curves; the examples are shared. Those
 that came to their end are not done again.
@@ -21,11 +21,12 @@ from typing import Any
 from pipelines.errors import MantaError, SpecError
 from pipelines.finetune_spec import FinetuneSpec
 from pipelines.learning_spec import TrainPool
+from pipelines.run.example_ground import check_data
 from pipelines.run.examples import MadeExamples
 from pipelines.run.finetune_ground import check_request, survey
 from pipelines.run.finetune_order import FinetuneOrder
 from pipelines.run.stop import Brake, exit_code_of
-from pipelines.run.sweep import Sweep, Trial, models_of
+from pipelines.run.sweep import Sweep, Trial, folder_of, models_of
 from pipelines.run.sweep_report import KEY, Result, SweepReport
 from pipelines.run.training import AGAIN, POLL_SECONDS, TrainingRun, open_training
 from pipelines.run.training_progress import TrainingProgress, describe_evaluation
@@ -44,7 +45,7 @@ Make = Callable[[FinetuneOrder, FinetuneSpec], MadeExamples]
 def run_sweep(
     order: FinetuneOrder, spec: FinetuneSpec, pool: TrainPool, sweep: Sweep, make: Make, join: Callable[[], None]
 ) -> SweepReport:
-    """Train all that a sweep lists, or what is left of it; put its table and the best model into the output.
+    """Train all that a sweep lists, or what is left of it; put its table, and each task's best model, into the output.
 
     ``join`` starts Ray, or joins the cluster. SpecError before anything starts where one of the trainings can't be.
     Ctrl-C and SIGTERM ask all that are at work for a checkpoint first.
@@ -56,7 +57,10 @@ def run_sweep(
     orders = {trial.name: _order(order, trial, models_of(trials)) for trial in trials}
     for trial in trials:
         check_request(orders[trial.name], trial.spec, pool)
-    made = {trial.spec.model: make(orders[trial.name], trial.spec) for trial in _first_of_each_model(trials)}
+    firsts = _first_of_each_data(trials, orders)
+    for trial in firsts:
+        check_data(orders[trial.name], trial.spec)
+    made = {orders[trial.name].examples: make(orders[trial.name], trial.spec) for trial in firsts}
     room = 1
     if not all(map(_is_done, orders.values())):
         join()
@@ -82,7 +86,7 @@ class _Active:
 
 
 class Sweeping:
-    """Runs trials; ``made`` are the examples by model, ``orders`` the orders by the trial's name."""
+    """Runs trials; ``made`` are the examples by their folder, ``orders`` the orders by the trial's name."""
 
     def __init__(
         self,
@@ -115,7 +119,7 @@ class Sweeping:
 
     def _begin(self, trial: Trial) -> None:
         order = self._orders[trial.name]
-        found = partial(survey, order, trial.spec, self._pool, self._made[trial.spec.model])
+        found = partial(survey, order, trial.spec, self._pool, self._made[order.examples])
         stack = ExitStack()
         try:
             run = stack.enter_context(open_training(found, "none"))
@@ -187,7 +191,7 @@ def room_for(pool: TrainPool) -> int:
 
 def result_of(trial: Trial, order: FinetuneOrder, failure: str = "") -> Result:
     """What a run's metrics.json says that its model came to."""
-    about = Result(name=trial.name, output=order.output, setting=trial.setting, seed=trial.seed)
+    about = Result(name=trial.name, output=order.output, setting=trial.setting, seed=trial.seed, label=trial.label)
     if failure or not _is_done(order):
         return replace(about, failure=failure or "it did not come to its end")
     told = json.loads(locate(order.output, order.storage).read(METRICS))
@@ -197,16 +201,19 @@ def result_of(trial: Trial, order: FinetuneOrder, failure: str = "") -> Result:
 
 
 def _order(order: FinetuneOrder, trial: Trial, models: Sequence[str]) -> FinetuneOrder:
-    """The order of one run: under the sweep's output, its examples those of all with the same model."""
+    """The order of one run: under the sweep's output, its examples those of all with the same labels and model."""
     root = order.output.rstrip("/")
     examples = (order.examples or f"{root}/examples").rstrip("/")
+    if trial.label:
+        examples = f"{examples}/{folder_of(trial.label)}"
     if len(models) > 1:
         examples = f"{examples}/model{models.index(trial.spec.model)}"
     return replace(order, output=f"{root}/{RUNS}/{trial.name}", examples=examples)
 
 
-def _first_of_each_model(trials: Sequence[Trial]) -> list[Trial]:
-    return list({trial.spec.model: trial for trial in reversed(trials)}.values())
+def _first_of_each_data(trials: Sequence[Trial], orders: Mapping[str, FinetuneOrder]) -> list[Trial]:
+    """One trial for each folder of examples."""
+    return list({orders[trial.name].examples: trial for trial in reversed(trials)}.values())[::-1]
 
 
 def _is_done(order: FinetuneOrder) -> bool:
@@ -214,9 +221,10 @@ def _is_done(order: FinetuneOrder) -> bool:
 
 
 def _put(report: SweepReport, output: Location) -> None:
-    """The best model and its curves into the output, then what says which one it is."""
-    if report.best:
-        copy_model(locate(report.best.output, output.storage), output)
+    """The best model of each task, and its curves, into the output, then what says which ones they are."""
+    for task in report.tasks:
+        if task.best:
+            copy_model(locate(task.best.output, output.storage), output.join(task.folder) if task.folder else output)
     output.put(KEY, report.to_json().encode())
 
 

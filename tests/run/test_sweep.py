@@ -1,7 +1,11 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
+from jobs.entry import parse
+from jobs.finetune import finetune
 from pipelines.errors import SpecError
 from pipelines.finetune_spec import FinetuneSpec
 from pipelines.run.sweep import Sweep, models_of
@@ -25,6 +29,26 @@ def test_models_have_numbers_for_names() -> None:
     assert models_of(trials) == ["a/b", "s3://c"]
 
 
+def test_each_label_is_a_task_of_its_own() -> None:
+    trials = Sweep(label=["topic", "Is it/toxic?"], seed=[0, 1]).trials(SPEC)
+    assert [trial.name for trial in trials] == [
+        "topic-seed0", "topic-seed1", "Is%20it%2Ftoxic%3F-seed0", "Is%20it%2Ftoxic%3F-seed1",
+    ]  # fmt: skip
+    assert [(trial.label, trial.spec.label, trial.setting) for trial in trials[1:3]] == [
+        ("topic", "topic", {}), ("Is it/toxic?", "Is it/toxic?", {}),
+    ]  # fmt: skip
+    assert {trial.spec.task for trial in trials} == {"classification"}
+
+
+def test_labels_may_be_of_several_tasks() -> None:
+    flags = ["--train_data", "d", "--output", "o", "--spec.model", "m", "--spec.task", "classification"]
+    sweep = parse(finetune, [*flags, "--sweep.label", "{topic: classification, stars: regression}"])["sweep"]
+    assert [(trial.name, trial.spec.task) for trial in sweep.trials(SPEC)] == [
+        ("topic", "classification"), ("stars", "regression"),
+    ]  # fmt: skip
+    assert parse(finetune, [*flags, "--sweep.label", "[topic, stars]"])["sweep"] == Sweep(label=["topic", "stars"])
+
+
 def test_nothing_listed_is_no_sweep() -> None:
     assert not Sweep()
     assert Sweep(seed=[3])
@@ -35,3 +59,7 @@ def test_values_that_cannot_be_are_refused_before_anything_starts() -> None:
         Sweep(seed=[1, 1])
     with pytest.raises(SpecError, match="learning_rate is 0"):
         Sweep(learning_rate=[0.0]).trials(SPEC)
+    with pytest.raises(SpecError, match=r"Sweep.label is \[''\]: name columns"):
+        Sweep(label=[""])
+    with pytest.raises(SpecError, match="class_weights is 'balanced': regression has no classes"):
+        Sweep(label={"stars": "regression"}).trials(replace(SPEC, class_weights="balanced"))

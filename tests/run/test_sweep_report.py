@@ -37,9 +37,10 @@ def test_mean_and_deviation_by_hand() -> None:
 
 
 def test_the_best_setting_has_the_best_mean_and_its_best_seed_the_best_model() -> None:
-    assert [one.setting["learning_rate"] for one in REPORT.settings] == [2e-5, 1e-5]
-    assert REPORT.best is not None
-    assert REPORT.best.name == "lr2e-05-seed1"  # not lr1e-05-seed1, which was luckier
+    (task,) = REPORT.tasks
+    assert [one.setting["learning_rate"] for one in task.settings] == [2e-5, 1e-5]
+    assert task.best is not None
+    assert task.best.name == "lr2e-05-seed1"  # not lr1e-05-seed1, which was luckier
     assert REPORT.exit_code == 0
 
 
@@ -61,12 +62,50 @@ def test_a_run_that_failed_is_named_and_the_others_count() -> None:
     report = SweepReport(output="o", results=(result(1e-5, 0, 0.6), result(1e-5, 1, 0.0, "it diverged")))
     assert report.exit_code == 1
     assert replace(REPORT, examples_exit_code=3).exit_code == 3
-    assert report.settings[0].metrics["accuracy"][0] == 0.6
+    assert report.tasks[0].settings[0].metrics["accuracy"][0] == 0.6
     assert "        1e-05      1    0.6000  0.3000" in text(report)
     assert text(report)[-1] == "lr1e-05-seed1 failed: it diverged"
     nothing = SweepReport(output="o", results=(result(1e-5, 1, 0.0, "it diverged"),))
-    assert nothing.best is None
+    assert nothing.tasks[0].best is None
     assert text(nothing)[0] == "finetune: 0 of 1 runs done in 0:00"
+
+
+def of_task(label: str, rate: float, metric: str, value: float) -> Result:
+    return replace(
+        result(rate, 0, 0.0), label=label, name=f"{label}-lr{rate:g}", output=f"o/runs/{label}-lr{rate:g}",
+        metric=metric, metrics={metric: value},
+    )  # fmt: skip
+
+
+def test_settings_are_compared_within_a_task() -> None:
+    report = SweepReport(
+        output="o/", seconds=75.0,
+        results=(of_task("topic", 1e-5, "accuracy", 0.6), of_task("topic", 2e-5, "accuracy", 0.5),
+                 of_task("stars", 1e-5, "rmse", 0.9), of_task("stars", 2e-5, "rmse", 0.7)),
+    )  # fmt: skip
+    assert text(report) == [
+        "finetune: 4 of 4 runs done in 1:15",
+        "output o/",
+        "",
+        "topic",
+        "learning rate  seeds  accuracy",
+        "        1e-05      1    0.6000",
+        "        2e-05      1    0.5000",
+        "",
+        "best model o/runs/topic-lr1e-05 (accuracy 0.6000), put into o/models/topic",
+        "",
+        "stars",
+        "learning rate  seeds    rmse",
+        "        2e-05      1  0.7000",
+        "        1e-05      1  0.9000",
+        "",
+        "best model o/runs/stars-lr2e-05 (rmse 0.7000), put into o/models/stars",
+        "it was chosen by the examples that it is measured on: on others it may do less well",
+    ]
+    told = json.loads(report.to_json())["tasks"]
+    assert {label: (one["metric"], one["best"]) for label, one in told.items()} == {
+        "topic": ("accuracy", "topic-lr1e-05"), "stars": ("rmse", "stars-lr2e-05"),
+    }  # fmt: skip
 
 
 def test_it_is_kept_as_json() -> None:

@@ -90,10 +90,27 @@ def test_all_are_trained_and_the_best_is_delivered(tiny_model: Path, tmp_path: P
     more = replace(sweep, learning_rate=[1e-3, 3e-3, 2e-3])
     again = swept(order_in(tmp_path, resume=True), spec, more)
     assert {path: path.stat().st_mtime_ns for path in before} == before  # only what is missing is done
-    assert [len(one.done) for one in again.settings] == [1, 1, 1]
+    (task,) = again.tasks
+    assert [len(one.done) for one in task.settings] == [1, 1, 1]
     other = swept(order_in(tmp_path, resume=True), replace(spec, epochs=2.0), sweep)
     assert other.exit_code == 1
     assert all("FingerprintError" in result.failure for result in other.results)  # other trainings are there
+
+
+@pytest.mark.usefixtures("ray_session")
+def test_each_label_has_a_best_model_of_its_own(tiny_model: Path, tmp_path: Path) -> None:
+    sweep = Sweep(label={"label": "classification", "value": "regression"})
+    report = swept(order_in(tmp_path), spec_for(tiny_model, epochs=0.5), sweep)
+    assert report.exit_code == 0
+    out = tmp_path / "out"
+    told = json.loads((out / "sweep.json").read_text())["tasks"]
+    assert {label: one["metric"] for label, one in told.items()} == {"label": "accuracy", "value": "spearman"}
+    for label, head in (("label", {"gold": 0, "union": 1}), ("value", {"value": 0})):
+        model, run = out / "models" / label, out / "runs" / label
+        assert json.loads((model / "config.json").read_text())["label2id"] == head
+        assert (model / "model.safetensors").read_bytes() == (run / "model.safetensors").read_bytes()
+        assert len(list((out / "examples" / label / "train/parts").rglob("*.parquet"))) == 1
+    assert not (out / "model.safetensors").exists()
 
 
 @pytest.mark.usefixtures("ray_session")
@@ -124,6 +141,8 @@ def test_a_sweep_is_refused_before_anything_starts(tiny_model: Path, tmp_path: P
         run_sweep(order_in(tmp_path, output="{fingerprint}", examples="e"), spec, POOL, Sweep(seed=[1]), never, never)
     with pytest.raises(SpecError, match="learning_rate is -1"):
         run_sweep(order_in(tmp_path), spec, POOL, Sweep(learning_rate=[1e-4, -1.0]), never, never)
+    with pytest.raises(SpecError, match="has no column 'tone'"):
+        run_sweep(order_in(tmp_path), spec, POOL, Sweep(label=["label", "tone"]), never, never)
     two = replace(POOL, workers=2)
     with pytest.raises(SpecError, match="global_batch is 1, less than 2 workers"):
         run_sweep(order_in(tmp_path), spec, two, Sweep(global_batch=[8, 1]), never, never)
