@@ -17,6 +17,7 @@ from pipelines.model.loading import load_network
 from pipelines.model.loop import BatchLoop, Chunks, LoopStats, Rows
 from pipelines.model.pooling import pool
 from pipelines.spec import EmbedSpec
+from pipelines.text.ragged import Ragged
 
 
 @dataclass(frozen=True)
@@ -106,8 +107,18 @@ class Encoder:
 
         ``prompt_length`` tokens at the head of each chunk are left out of pooling where the folder says so
         (include_prompt false). A chunk that fails is found by bisection and reported; what a harmless chunk hits too is
-        raised. Running out of GPU memory halves the token budget for good.
+        raised. Running out of GPU memory halves the token budget for good. Equal chunks are computed once.
         """
+        whole = Ragged(values, offsets)
+        first, equal = whole.distinct()
+        if len(first) == len(whole):
+            return self._encode(values, offsets, prompt_length)
+        once = whole.take(first)
+        found = self._encode(once.values, once.offsets, prompt_length)
+        failures = {row: found.failures[one] for row, one in enumerate(equal.tolist()) if one in found.failures}
+        return Encoded(found.vectors[equal], failures, found.stats)
+
+    def _encode(self, values: npt.NDArray[np.int32], offsets: npt.NDArray[np.int64], prompt_length: int) -> Encoded:
         left_out = 0 if self._folder.include_prompt else prompt_length
         chunks = Chunks(values, offsets)
         pooled = self._pooled(len(chunks), left_out)

@@ -44,6 +44,12 @@ class Ragged:
         ends = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
         return Ragged(self.values[gathered(self.offsets[rows], lengths)], ends)
 
+    def distinct(self) -> tuple[Ints, Ints]:
+        """Places of the lists that are unlike all before them, and which of these each of the n lists equals."""
+        found: dict[bytes, int] = {}
+        equal = np.array([found.setdefault(self[row].tobytes(), len(found)) for row in range(len(self))], np.int64)
+        return np.unique(equal, return_index=True)[1].astype(np.int64), equal
+
 
 Column = npt.NDArray[Any] | Ragged
 """The values of n rows: an array of n, or n lists."""

@@ -50,6 +50,18 @@ def test_the_padded_path_in_bfloat16_stays_close(make_folder: Callable[..., Path
         assert (vectors * expected).sum(axis=1).min() > 0.998
 
 
+def test_equal_chunks_are_computed_once(make_folder: Callable[..., Path]) -> None:
+    folder = read_folder(make_folder("Bert"))
+    encoder = Encoder(folder, spec_for(folder))
+    values = np.array([2, 9, 3, 2, 10, 11, 3, 2, -1, 3], np.int32)
+    once = encoder.encode(values, np.array([0, 3, 7, 10]))
+    twice = encoder.encode(np.concatenate([values, values]), np.array([0, 3, 7, 10, 13, 17, 20]))
+    np.testing.assert_array_equal(twice.vectors, np.concatenate([once.vectors, once.vectors]))
+    assert list(once.failures) == [2]
+    assert twice.failures == dict.fromkeys((2, 5), once.failures[2])
+    assert twice.stats.num_tokens == once.stats.num_tokens
+
+
 @pytest.mark.parametrize("family", ["MPNet", "T5", "GPT2"])
 def test_families_that_run_padded(make_folder: Callable[..., Path], family: str) -> None:
     folder = read_folder(make_folder(family))
@@ -75,7 +87,7 @@ def test_dim_keeps_the_first_numbers_and_normalizes_them_again(make_folder: Call
 def test_stats_count_tokens_padding_and_useful_flops(make_folder: Callable[..., Path]) -> None:
     folder = read_folder(make_folder())
     encoder = Encoder(folder, spec_for(folder), token_budget=20)
-    values, offsets = np.full(14, 7, np.int32), np.array([0, 10, 12, 14])
+    values, offsets = np.array([*[7] * 12, 8, 7], np.int32), np.array([0, 10, 12, 14])
     stats = encoder.encode(values, offsets).stats
     assert (stats.num_tokens, stats.num_computed_tokens, stats.token_budget) == (14, 14, 20)
     assert (

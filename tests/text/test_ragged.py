@@ -26,3 +26,11 @@ def test_lists_are_joined_in_the_type_of_the_others() -> None:
     assert (joined.values.tolist(), joined.offsets.tolist()) == ([7], [0, 1, 1])
     none = Ragged.joined([], np.array(["a text"], object))
     assert (none.values.tolist(), none.values.dtype, none.offsets.tolist()) == ([], object, [0])
+
+
+def test_lists_that_are_equal_have_one_place() -> None:
+    lists = Ragged(np.array([1, 2, 3, 1, 2, 3], np.int32), np.array([0, 2, 3, 5, 5, 6]))  # [1 2] [3] [1 2] [] [3]
+    first, equal = lists.distinct()
+    assert (first.tolist(), equal.tolist()) == ([0, 1, 3], [0, 1, 0, 2, 1])
+    first, equal = Ragged(np.zeros(0, np.int32), np.array([0])).distinct()
+    assert (first.tolist(), equal.tolist()) == ([], [])
