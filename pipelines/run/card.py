@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from pipelines.run.curves import NAMES
+from pipelines.run.model_index import model_index
 
 Row = Mapping[str, float]
 PIPELINES = {"mlm": "fill-mask", "clm": "text-generation", "span": "text2text-generation"}
@@ -34,6 +35,10 @@ class Card:
     """In transformers; "": as the losses say."""
     measured: str = ""
     """How well it does, as Markdown; "": what the last evaluation says."""
+    metrics: Row = field(default_factory=dict)
+    """The same for programs: metrics by name; {}: none are told."""
+    measured_on: str = ""
+    """Which data these are of."""
     remarks: Sequence[str] = ()
     """What whoever trained it was told, such as parts that the checkpoint lacked, and that began anew."""
     fingerprint: str = ""
@@ -61,7 +66,9 @@ def _front_matter(card: Card) -> str:
     told = next((PIPELINES[name] for name in PIPELINES if f"loss_{name}" in card.evaluation), "feature-extraction")
     pipeline = card.pipeline or told
     library = LIBRARIES.get(pipeline, "transformers")
-    return f"---\nlibrary_name: {library}\npipeline_tag: {pipeline}\ntags:\n- manta\n---"
+    index = model_index(card.name, pipeline, card.measured_on, card.metrics)
+    lines = ["---", f"library_name: {library}", f"pipeline_tag: {pipeline}", "tags:", "- manta", index, "---"]
+    return "\n".join(line for line in lines if line)
 
 
 def _evaluation(row: Row) -> str:

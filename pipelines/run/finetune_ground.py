@@ -147,5 +147,6 @@ def _about(course: FinetuneCourse, order: FinetuneOrder, made: MadeExamples) -> 
         spec=canonical(spec),
         watch=lambda facts: FinetuneWatch(),
         pipeline=PIPELINES[spec.task],
+        evaluated_on=others or f"{data}: {share}",
         remarks=made.notes,
     )

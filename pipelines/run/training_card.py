@@ -26,6 +26,8 @@ def card_of(ground: TrainingGround, books: TrainingBooks, evaluation: Mapping[st
         evaluation=evaluation,
         pipeline=about.pipeline,
         measured=section(books.delivered),
+        metrics=books.delivered.get("metrics", {}),
+        measured_on=about.evaluated_on,
         remarks=books.warnings,
         fingerprint=ground.agreed.fingerprint,
     )

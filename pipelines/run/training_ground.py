@@ -47,6 +47,8 @@ class About:
     """A watch over the training's health, from what the workers say of themselves when they begin."""
     pipeline: str = ""
     """The model's pipeline in transformers; "": as its losses say."""
+    evaluated_on: str = ""
+    """Which data its metrics are of."""
     remarks: tuple[str, ...] = ()
     """What whoever trains should know of the data, a line each."""
 

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 import yaml
+from huggingface_hub import ModelCard
 
 from jobs.entry import parse, run
 from jobs.finetune import finetune
@@ -53,6 +54,8 @@ def test_metrics_and_card_say_how_well(trained: Path) -> None:
     card = (trained / "README.md").read_text()
     front = yaml.safe_load(card.split("---\n")[1])
     assert (front["library_name"], front["pipeline_tag"]) == ("transformers", "text-classification")
+    read_back = {one.metric_name: one.metric_value for one in ModelCard.load(trained / "README.md").data.eval_results}
+    assert read_back == metrics["metrics"]
     assert "| labels | gold, union |" in card
     for picture in ("confusion.png", "curves.png"):
         assert f"]({picture})" in card
