@@ -85,6 +85,7 @@ LIGHT = {
     "pipelines.run.plan": {"torch", "transformers"},
     "pipelines.stages.tokenize": {"torch", "transformers"},
     "jobs.embed": {"torch", "transformers"},
+    "jobs.evaluate": {"torch", "transformers", "torchmetrics", "scipy", "matplotlib"},
     "jobs.predict": {"torch", "transformers"},
     "jobs.prepare": {"torch", "transformers"},
 }

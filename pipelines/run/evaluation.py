@@ -12,8 +12,6 @@ from pipelines.run.evaluation_report import Evaluation, EvaluationReport
 from pipelines.run.means import Means
 from pipelines.run.order import Order
 from pipelines.run.report import Report
-from pipelines.run.retrieval import evaluate_retrieval
-from pipelines.run.similarity import evaluate_pairs
 from pipelines.spec import EmbedSpec
 from pipelines.stages.recipe import Recipe
 from pipelines.store.location import locate
@@ -51,6 +49,9 @@ def _of_labels(
 
 def _of_vectors(order: EvaluationOrder, spec: EvaluationSpec, means: Means) -> EvaluationReport:
     """The report of an embedding model."""
+    from pipelines.run.retrieval import evaluate_retrieval  # their metrics bring torch, scipy and matplotlib
+    from pipelines.run.similarity import evaluate_pairs
+
     side = EmbedSpec(
         model=order.model, prompt=spec.prompt, max_seqlen=spec.max_seqlen, precision=spec.precision,
         model_class=spec.model_class, trust_remote_code=spec.trust_remote_code,
