@@ -3,6 +3,9 @@
 Open-source Ray publishes the node types of its autoscaler nowhere (the key that ``get_cluster_config`` reads is only
 filled by managed platforms), so they are read where the autoscaler itself reads them: from the file that the monitor
 process on the head was started with (``ray up``), or from the RayCluster resource (KubeRay).
+
+Nodes may say by a label which pool they are of. Trainings keep to the pool ``train`` where there is one, so that a gang
+is on machines that stand together and stay; all else keeps out of it.
 """
 
 from __future__ import annotations
@@ -10,7 +13,7 @@ from __future__ import annotations
 import logging
 import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +25,8 @@ from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 log = logging.getLogger(__name__)
 
 HEAD = "node:__internal_head__"
+POOL_LABEL = "manta-pool"
+TRAIN_POOL = "train"
 MONITORS = ("autoscaler/_private/monitor.py", "autoscaler/v2/monitor.py")
 SERVICE_ACCOUNT = Path("/var/run/secrets/kubernetes.io/serviceaccount")
 MOST_NODES = 1024  # of one type, where the autoscaler names no limit
@@ -36,6 +41,8 @@ class Node:
     accelerator: str = ""
     """Ray's name for the kind of GPU, such as H100; "" unknown."""
     object_store_bytes: float = 0.0
+    pool: str = ""
+    """What its label says: cpu, gpu or train; "" nothing."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,6 +61,29 @@ class ClusterResources:
     may_add: tuple[NodeType, ...] = ()
     is_autoscaled: bool = False
     """Whether an autoscaler replaces nodes that leave, also where it may add none now."""
+    label_selector: Mapping[str, str] = field(default_factory=dict)
+    """What Ray is to be told so that it takes these nodes and no others; {}: it may take all."""
+
+    @property
+    def for_training(self) -> ClusterResources:
+        """What a training may take: the pool ``train``, where there is one now or to come."""
+        return self._side(training=True)
+
+    @property
+    def beside_training(self) -> ClusterResources:
+        """What anything else may take: all but the pool ``train``."""
+        return self._side(training=False)
+
+    def _side(self, *, training: bool) -> ClusterResources:
+        everything = [*self.nodes, *(kind.node for kind in self.may_add)]
+        if not any(node.pool == TRAIN_POOL for node in everything):
+            return self
+        return replace(
+            self,
+            nodes=tuple(node for node in self.nodes if (node.pool == TRAIN_POOL) is training),
+            may_add=tuple(kind for kind in self.may_add if (kind.node.pool == TRAIN_POOL) is training),
+            label_selector={POOL_LABEL: TRAIN_POOL if training else f"!{TRAIN_POOL}"},
+        )
 
     @property
     def to_come(self) -> tuple[Node, ...]:
@@ -87,20 +117,21 @@ def _count(number: float, noun: str) -> str:
 def cluster_resources() -> ClusterResources:
     """The resources of the cluster that this process is connected to: totals, whoever uses them now."""
     alive = [node for node in ray.nodes() if node["Alive"]]
-    nodes = tuple(node_of(node["Resources"]) for node in alive)
+    nodes = tuple(node_of(node["Resources"], node.get("Labels", {})) for node in alive)
     workers = [(_type_name(node), shape) for node, shape in zip(alive, nodes, strict=True) if not _is_head(node)]
     config = _on_head(alive, autoscaling_config)
     return ClusterResources(nodes=nodes, may_add=may_add(config, workers), is_autoscaled=bool(config))
 
 
-def node_of(resources: Mapping[str, float]) -> Node:
-    """A node from Ray's own dictionary of resources."""
+def node_of(resources: Mapping[str, float], labels: Mapping[str, str]) -> Node:
+    """A node from Ray's own dictionaries of its resources and labels."""
     kinds = [name.partition(":")[2] for name in resources if name.startswith("accelerator_type:")]
     return Node(
         cpus=float(resources.get("CPU", 0)),
         gpus=float(resources.get("GPU", 0)),
         accelerator=kinds[0] if kinds else "",
         object_store_bytes=float(resources.get("object_store_memory", 0)),
+        pool=labels.get(POOL_LABEL, ""),
     )
 
 
@@ -116,7 +147,7 @@ def may_add(config: Mapping[str, Any], workers: Iterable[tuple[str, Node]]) -> t
     types.pop(config.get("head_node_type"), None)
     kinds = []
     for name, kind in sorted(types.items(), key=lambda item: -float(item[1].get("resources", {}).get("GPU", 0))):
-        node = node_of(kind.get("resources", {}))
+        node = node_of(kind.get("resources", {}), kind.get("labels", {}))
         here = sum(1 for label, shape in there if label == name or (not label and _same_size(shape, node)))
         more = min(int(kind.get("max_workers", MOST_NODES)) - here, left)
         if more > 0:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 
 from pipelines.errors import SpecError
 from pipelines.learning_spec import TrainPool
@@ -26,6 +26,8 @@ class Crew:
     num_gpus: int
     num_threads: int
     """Threads of a worker's network on a CPU."""
+    label_selector: Mapping[str, str] = field(default_factory=dict)
+    """Labels of the nodes that it keeps to; {}: any."""
 
     @property
     def size(self) -> Size:
@@ -59,7 +61,10 @@ def crew_for(pool: TrainPool, resources: ClusterResources) -> Crew:
     gpus = _gpus(pool, nodes, resources)
     cpus = float(pool.num_cpus) if pool.num_cpus != "auto" else _cpus(nodes, gpus, most)
     threads = pool.num_threads if pool.num_threads != "auto" else max(1, int(cpus))
-    crew = Crew(least=least, most=most, num_cpus=cpus, num_gpus=gpus, num_threads=threads)
+    crew = Crew(
+        least=least, most=most, num_cpus=cpus, num_gpus=gpus, num_threads=threads,
+        label_selector=resources.label_selector,
+    )  # fmt: skip
     places = slots(nodes, crew.size)
     if places < least:
         raise SpecError(

@@ -79,7 +79,8 @@ def _whole(run: Run, wanted: set[str]) -> list[Stretch]:
 
 def _digest(run: Run, pools: Pools, groups: list[list[Stretch]]) -> None:
     """Have tasks publish digests, as many at once, and of the size, as there will be makers."""
-    put = ray.remote(put_digests).options(num_cpus=pools.make.num_cpus, max_retries=MOST_RETRIES)
+    size = {"num_cpus": pools.make.num_cpus, "label_selector": dict(pools.label_selector)}
+    put = ray.remote(put_digests).options(**size, max_retries=MOST_RETRIES)
     under_way: list[ray.ObjectRef[None]] = []
     arrived = threading.Event()
     with shown_while_waiting(pools.placement, run.progress.waiting, arrived):

@@ -115,7 +115,7 @@ def judged_by_workers(course: FinetuneCourse, pool: TrainPool, local: Sequence[s
     from pipelines.run.trainer import launch  # Ray Train
     from pipelines.train.examination import Examination, examine
 
-    crew = crew_for(pool, cluster_resources())
+    crew = crew_for(pool, cluster_resources().beside_training)
     require_shared(output="", inputs=list(local))
     desk = open_desk()
     examination = Examination(course=course, pool=pool, num_threads=crew.num_threads)

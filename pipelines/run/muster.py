@@ -27,7 +27,7 @@ class Muster:
 
         SpecError where it has no place, or where nodes don't see the same local folders.
         """
-        crew = crew_for(ground.pool, cluster_resources())
+        crew = crew_for(ground.pool, cluster_resources().for_training)
         require_shared(output=ground.local_output, inputs=list(ground.local_inputs))
         desk = open_desk()
         config = {"assignment": ground.assignment(run, crew.num_threads), "desk": desk}
@@ -52,7 +52,7 @@ class Muster:
 
     def waits_for(self) -> str:
         """What the cluster still lacks for the workers to start, "" nothing."""
-        return self.crew.waits_for(cluster_resources().nodes)
+        return self.crew.waits_for(cluster_resources().for_training.nodes)
 
     def raise_error(self) -> None:
         """Nothing after workers that did all; else why they did not: see ``Fit``."""

@@ -45,7 +45,8 @@ def sample_of(run: Run) -> list[Stretch]:
 def _calibrate(run: Run, gpu: EncodePool, pools: Pools) -> Calibrated:
     """In a task, since the driver has no torch; with the share of an encoder, while those have yet to take theirs."""
     share = {"num_cpus": pools.encode.num_cpus, "num_gpus": pools.encode.num_gpus}
-    task = ray.remote(max_calls=1, max_retries=MOST_RETRIES, **share)(calibrate_on)
+    where = {"label_selector": dict(pools.label_selector)}
+    task = ray.remote(max_calls=1, max_retries=MOST_RETRIES, **share, **where)(calibrate_on)
     settings = encoder_settings(gpu, pools.encode, pools.num_threads)
     with shown_while_waiting(pools.placement, run.progress.waiting, threading.Event()):
         try:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from pipelines.run.cluster import ClusterResources, cluster_resources
@@ -22,6 +22,8 @@ class Pools:
     """What each stage gets."""
 
     placement: Placement
+    label_selector: Mapping[str, str] = field(default_factory=dict)
+    """Labels of the nodes that tasks beside the stages keep to, too; {}: any."""
 
     @property
     def read(self) -> dict[str, Any]:
@@ -68,12 +70,12 @@ def pools_for(run: Run, cpu: TokenizePool, gpu: EncodePool | None) -> Pools:
 
     Raises SpecError where the request can't be placed, or where nodes don't see the same local folders.
     """
-    resources = cluster_resources()
+    resources = cluster_resources().beside_training
     ground = run.ground
     placement = _place(run, resources, cpu, gpu)
     require_shared(output=ground.output.path if ground.output.is_local else "", inputs=ground.local_inputs)
     set_streaming(placement, resources)
-    return Pools(placement=placement)
+    return Pools(placement=placement, label_selector=resources.label_selector)
 
 
 def _place(run: Run, resources: ClusterResources, cpu: TokenizePool, gpu: EncodePool | None) -> Placement:

@@ -39,6 +39,7 @@ def set_streaming(placement: Placement, resources: ClusterResources) -> None:
     context.execution_options.resource_limits = ExecutionResources.for_limits(
         object_store_memory=placement.object_store_bytes
     )
+    context.execution_options.label_selector = dict(resources.label_selector) or None
     if resources.is_autoscaled:
         context.execution_no_progress_timeout_s = -1
 
@@ -52,7 +53,7 @@ def shown_while_waiting(
 
     def watch() -> None:
         while not arrived.is_set() and not left.wait(interval_seconds):
-            missing = waits_for(placement, cluster_resources())
+            missing = waits_for(placement, cluster_resources().beside_training)
             if missing and not arrived.is_set():
                 show(missing)
 

@@ -184,7 +184,7 @@ def room_for(pool: TrainPool) -> int:
     from pipelines.run.crew import crew_for
     from pipelines.run.slots import slots
 
-    found = cluster_resources()
+    found = cluster_resources().for_training
     crew = crew_for(pool, found)
     return max(1, slots((*found.nodes, *found.to_come), crew.size) // crew.most)
 

@@ -152,6 +152,7 @@ def launch(
             num_workers=crew.most if crew.least == crew.most else (crew.least, crew.most),
             use_gpu=crew.num_gpus > 0,
             resources_per_worker=crew.resources,
+            label_selector=dict(crew.label_selector) or None,
             elastic_resize_monitor_interval_s=resize_seconds,
         ),
         run_config=RunConfig(

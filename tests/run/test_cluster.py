@@ -40,6 +40,32 @@ def test_what_is_there_is_not_added_again() -> None:
     assert may_add(CONFIG, nameless) == (NodeType(node=CPU, most=3),)
 
 
+POOLS = {
+    "head_node_type": "head",
+    "available_node_types": {
+        "head": {"resources": {"CPU": 0}, "max_workers": 0},
+        "cpu": {"resources": {"CPU": 16}, "max_workers": 2, "labels": {"manta-pool": "cpu"}},
+        "gpu": {"resources": {"CPU": 16, "GPU": 1}, "max_workers": 2, "labels": {"manta-pool": "gpu"}},
+        "train": {"resources": {"CPU": 96, "GPU": 8}, "max_workers": 2, "labels": {"manta-pool": "train"}},
+    },
+}
+
+
+def test_trainings_keep_to_their_pool_and_all_else_keeps_out_of_it() -> None:
+    there = Node(cpus=96, gpus=8, pool="train")
+    ours = ClusterResources(nodes=(Node(cpus=0), there), may_add=may_add(POOLS, [("train", there)]))
+    training, beside = ours.for_training, ours.beside_training
+    assert str(training) == "1 node with 96 CPUs and 8 GPUs, and 1 node with 96 CPUs and 8 GPUs by the autoscaler"
+    assert str(beside) == "1 node with 0 CPUs and 0 GPUs, and 4 nodes with 64 CPUs and 2 GPUs by the autoscaler"
+    assert (training.label_selector, beside.label_selector) == ({"manta-pool": "train"}, {"manta-pool": "!train"})
+
+
+def test_where_there_is_no_pool_for_trainings_all_share_all() -> None:
+    ours = ClusterResources(nodes=(Node(cpus=4), Node(cpus=4, pool="cpu")), may_add=may_add(CONFIG, []))
+    assert ours.for_training == ours.beside_training == ours
+    assert ours.label_selector == {}
+
+
 def test_what_may_come_is_told() -> None:
     ours = ClusterResources(nodes=(Node(cpus=0),), may_add=may_add(CONFIG, []))
     assert str(ours) == "1 node with 0 CPUs and 0 GPUs, and 6 nodes with 144 CPUs and 3 GPUs by the autoscaler"

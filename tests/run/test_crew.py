@@ -81,3 +81,11 @@ def test_what_has_no_place_is_refused_with_the_sum(fields: dict[str, object], to
 def test_a_cluster_without_cpus_is_refused() -> None:
     with pytest.raises(SpecError, match="no CPU to give: add a node"):
         crew(Node(cpus=0))
+
+
+def test_a_gang_is_told_to_keep_to_the_pool_that_it_was_placed_on() -> None:
+    mixed = ClusterResources(nodes=(Node(cpus=4), Node(cpus=96, gpus=8, pool="train")))
+    ours = crew_for(TrainPool(workers=8), mixed.for_training)
+    assert (ours.num_gpus, ours.num_cpus, ours.label_selector) == (1, 4.0, {"manta-pool": "train"})
+    with pytest.raises(SpecError, match="9 workers"):
+        crew_for(TrainPool(workers=9), mixed.for_training)

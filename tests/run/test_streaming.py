@@ -27,6 +27,14 @@ def test_a_block_is_a_slice_and_read_ahead_is_bounded(data_context: DataContext)
     assert len(data_context.retried_io_errors) == len(set(data_context.retried_io_errors))
 
 
+def test_stages_keep_to_the_nodes_that_the_placement_was_made_for(data_context: DataContext) -> None:
+    mixed = replace(HERE, nodes=(Node(cpus=4), Node(cpus=8, pool="train")))
+    set_streaming(FLAT, mixed.beside_training)
+    assert data_context.execution_options.label_selector == {"manta-pool": "!train"}
+    set_streaming(FLAT, HERE.beside_training)
+    assert data_context.execution_options.label_selector is None
+
+
 def test_a_cluster_that_may_grow_is_waited_for_without_a_guard(data_context: DataContext) -> None:
     set_streaming(FLAT, replace(HERE, is_autoscaled=True))
     assert data_context.execution_no_progress_timeout_s == -1

@@ -18,7 +18,8 @@ from pipelines.run.desk import open_desk
 from pipelines.run.trainer import Fit, Foresight, launch, reason, root
 from pipelines.train.line import notice_from_ray
 
-TWO = Crew(least=2, most=2, num_cpus=1, num_gpus=0, num_threads=1)
+KEEPING_OUT = {"manta-pool": "!train"}
+TWO = Crew(least=2, most=2, num_cpus=1, num_gpus=0, num_threads=1, label_selector=KEEPING_OUT)
 
 
 class Dead(Exception):
