@@ -5,16 +5,14 @@ Shapes: B rows, H query heads, K key heads, S tokens a row, T tokens in all, E w
 
 from __future__ import annotations
 
-from itertools import groupby
 from typing import Protocol
 
 import torch
 from torch import Tensor
 from torch.nn.functional import pad, scaled_dot_product_attention
 
-Window = tuple[int, int]
-"""How many tokens to the left and to the right a query sees beside its own; -1: all."""
-EVERYWHERE: Window = (-1, -1)
+from pipelines.model.grouped_attention import EVERYWHERE, Window, attend_groups
+
 KEY_MULTIPLE = 32
 """Keys are padded to a multiple of the vector registers' 32 bfloat16: softmax over 24 keys takes twice that over 32."""
 
@@ -83,15 +81,18 @@ def attend_packed(
     longest: int,
     scale: float | None = None,
     window: Window = EVERYWHERE,
+    dropout: float = 0.0,
 ) -> Tensor:
     """Packed rows, each chunk by itself: [T, H, E]. ``seen`` is cu_seqlens, int32[chunks + 1].
 
-    ValueError without them: chunks laid end to end would silently attend to their neighbours.
+    ``dropout`` is a share of the probabilities; CUDA's kernel knows none. ValueError without cu_seqlens: chunks laid
+    end to end would silently attend to their neighbours.
     """
     if seen is None:
         raise ValueError("packed attention was called without cu_seqlens")
-    attend = _varlen if query_the.is_cuda else _runs
-    return attend(query_the, key_tke, value_tke, seen, longest, scale, window)
+    if query_the.is_cuda:
+        return _varlen(query_the, key_tke, value_tke, seen, longest, scale, window)
+    return attend_groups(query_the, key_tke, value_tke, seen, scale, window, dropout)
 
 
 def _varlen(
@@ -103,31 +104,3 @@ def _varlen(
     tensors = (tensor.contiguous() for tensor in (query_the, key_tke, value_tke))
     result = varlen_attn(*tensors, cu, cu, longest, longest, scale=scale, window_size=window, enable_gqa=grouped)
     return result[0] if isinstance(result, tuple) else result
-
-
-def _runs(
-    query_the: Tensor, key_tke: Tensor, value_tke: Tensor, cu: Tensor, longest: int, scale: float | None, window: Window
-) -> Tensor:
-    """The same without a kernel for it: runs of equally long neighbours go as one batch."""
-    lengths = cu.diff().tolist()
-    grouped = query_the.shape[1] != key_tke.shape[1]
-    results, start = [], 0
-    for length, run in groupby(lengths):
-        rows = len(list(run))
-        q, k, v = (t[start : start + rows * length].unflatten(0, (rows, length)).transpose(1, 2)
-                   for t in (query_the, key_tke, value_tke))  # fmt: skip
-        mask = _window_mask(length, window, query_the.device)
-        out = scaled_dot_product_attention(q, k, v, attn_mask=mask, scale=scale, enable_gqa=grouped)
-        results.append(out.transpose(1, 2).flatten(0, 1))
-        start += rows * length
-    return torch.cat(results)
-
-
-def _window_mask(length: int, window: Window, device: torch.device) -> Tensor | None:
-    """bool[S, S], True where a query sees a key; None where all see all."""
-    left, right = (length if side < 0 else side for side in window)
-    if left >= length - 1 and right >= length - 1:
-        return None
-    places = torch.arange(length, device=device)
-    ahead = places[None, :] - places[:, None]
-    return (ahead <= right) & (ahead >= -left)

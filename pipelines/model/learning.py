@@ -1,7 +1,8 @@
 """What every network under training is, whatever it is to tell: a module of transformers, set for one path.
 
-Packed is for CUDA in half precision, by a kernel that knows no dropout of attention: there is none then, whatever the
-config says. Weights keep their precision, float32; ``torch.autocast`` around the call decides that of the products.
+Packed rows are for a CPU, and for CUDA in half precision, by a kernel that knows no dropout of attention: there is none
+then, whatever the config says. Weights keep their precision, float32; ``torch.autocast`` around the call decides that
+of the products.
 """
 
 from __future__ import annotations
@@ -12,6 +13,8 @@ import torch
 from torch import nn
 
 from pipelines.errors import SpecError
+from pipelines.model.device import Precision
+from pipelines.model.dropout import hasten
 from pipelines.model.folder import POSITIONS_AFTER_PAD
 from pipelines.model.hugging_face import HuggingFaceNetwork, can_pack, set_attention, work_of
 from pipelines.model.registry import PACKED
@@ -27,6 +30,8 @@ class LearningModel(nn.Module):
         super().__init__()
         self.module = module
         self.network = _network(base, packed=packed)
+        if module.device.type == "cpu":
+            hasten(module)
 
     @property
     def config(self) -> Any:
@@ -42,7 +47,7 @@ class LearningModel(nn.Module):
     def remarks(self) -> tuple[str, ...]:
         """What is not as the config says, a line each."""
         named = {name: getattr(self.config, name, 0) for name in ATTENTION_DROPOUTS}
-        if self.path == "padded" or not any(named.values()):
+        if self.path == "padded" or self.device.type == "cpu" or not any(named.values()):
             return ()
         told = ", ".join(f"{name} {value}" for name, value in named.items() if value)
         return (f"packed rows have no dropout in attention, for which the kernel knows none (the config has {told})",)
@@ -63,6 +68,14 @@ class LearningModel(nn.Module):
     def compile_network(self) -> None:
         """Run what is below the heads through torch.compile, for any lengths."""
         self.network.module.compile(dynamic=True)
+
+
+def may_pack(device: torch.device, precision: Precision, *, own_class: bool) -> bool:
+    """Whether rows are packed where the network can: CUDA's kernel wants half precision.
+
+    What a class of the user's does between tokens is not known.
+    """
+    return not own_class and (device.type == "cpu" or precision != "float32")
 
 
 def _network(base: Any, *, packed: bool) -> HuggingFaceNetwork:

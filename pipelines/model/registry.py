@@ -88,7 +88,7 @@ def packed_attention(
     reach = -1 if sliding_window is None else sliding_window - 1
     query, key, value = (tensor[0].transpose(0, 1) for tensor in (query_1hte, key_1kte, value_1kte))
     window = (reach, 0 if causal else reach)
-    return attend_packed(query, key, value, cu_seq_lens_q, max_length_q, scaling, window)[None], None
+    return attend_packed(query, key, value, cu_seq_lens_q, max_length_q, scaling, window, dropout)[None], None
 
 
 def _refuse_unknown(kwargs: dict[str, Any]) -> None:

@@ -29,15 +29,23 @@ class PackedBatch:
     max_seqlen: int
 
 
-def plan_batches(lengths: npt.ArrayLike, token_budget: int, *, padded: bool) -> list[Ints]:
+def plan_batches(
+    lengths: npt.ArrayLike, token_budget: int, *, padded: bool, pass_overhead: int = PASS_OVERHEAD_TOKENS
+) -> list[Ints]:
     """Index arrays that together hold each chunk once, longest first; chunks of equal length keep their order.
 
     A batch costs rows * longest (padded) or the sum of its lengths (packed), at most ``token_budget``; a chunk that is
-    longer goes alone. Padded batches are cut where padding and passes together cost least.
+    longer goes alone. Padded batches are cut where padding and passes together cost least, a pass ``pass_overhead``
+    tokens.
     """
     sizes = np.asarray(lengths, np.int64)
     order = np.argsort(-sizes, kind="stable")
-    cuts = _padded_cuts(sizes[order], token_budget) if padded else _packed_cuts(sizes[order], token_budget)
+    longest_first = sizes[order]
+    cuts = (
+        _padded_cuts(longest_first, token_budget, pass_overhead)
+        if padded
+        else _packed_cuts(longest_first, token_budget)
+    )
     return [order[start:stop] for start, stop in itertools.pairwise(cuts)]
 
 
@@ -50,7 +58,7 @@ def _packed_cuts(sizes: Ints, token_budget: int) -> list[int]:
     return cuts
 
 
-def _padded_cuts(sizes: Ints, token_budget: int) -> list[int]:
+def _padded_cuts(sizes: Ints, token_budget: int, pass_overhead: int) -> list[int]:
     """Shortest path from the longest chunk to the shortest, an edge being a batch.
 
     ``sizes`` descend, so a batch that starts at i is sizes[i] wide; least[i] is the cost of all chunks from i on.
@@ -65,7 +73,7 @@ def _padded_cuts(sizes: Ints, token_budget: int) -> list[int]:
         most = rows[i]
         costs = least[i + 1 : i + 1 + most] + counts[:most] * widths[i]
         best = most - 1 - int(np.argmin(costs[::-1]))
-        least[i], after[i] = costs[best] + PASS_OVERHEAD_TOKENS, i + 1 + best
+        least[i], after[i] = costs[best] + pass_overhead, i + 1 + best
     cuts = [0]
     while cuts[-1] < n:
         cuts.append(int(after[cuts[-1]]))

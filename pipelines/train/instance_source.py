@@ -24,6 +24,8 @@ from pipelines.train.source import Batch, Share
 
 Ints = npt.NDArray[np.int64]
 Flops = Callable[[Ints, int], float]
+PASS_OVERHEAD_TOKENS = 128
+"""What one more micro-batch costs, in tokens of padding: gradients of all weights are added up once more, too."""
 
 
 def unknown_work(lengths: Ints, num_targets: int) -> float:
@@ -43,7 +45,9 @@ class Cut:
 
     def plan(self, instances: Instances) -> list[Ints]:
         """Places of the instances of each micro-batch: of like length together, the longest first."""
-        return plan_batches(instances.lengths, self.token_budget, padded=self.padded)
+        return plan_batches(
+            instances.lengths, self.token_budget, padded=self.padded, pass_overhead=PASS_OVERHEAD_TOKENS
+        )
 
     def parts(self, instances: Instances) -> Iterator[Instances]:
         """The instances of each micro-batch."""

@@ -10,7 +10,7 @@ import torch
 from pipelines.learning_spec import TrainPool
 from pipelines.model.device import pick_device, pick_precision
 from pipelines.model.first_weights import ALL_WEIGHTS, TOKEN_HEAD, first_weights
-from pipelines.model.learning import LearningModel
+from pipelines.model.learning import LearningModel, may_pack
 from pipelines.model.own_network import check_own_network
 from pipelines.model.pretraining import PretrainingModel
 from pipelines.pretrain_spec import Objective
@@ -47,8 +47,7 @@ def make_network(course: PretrainCourse, pool: TrainPool) -> MadeNetwork:
     device = pick_device(pool.device)
     if spec.model_class:
         check_own_network(PretrainingModel(begun.module, objective))
-    half = device.type == "cuda" and pick_precision(spec.precision, device) != "float32"
-    packed = half and not spec.model_class  # what a class of the user's does between tokens is not known
+    packed = may_pack(device, pick_precision(spec.precision, device), own_class=bool(spec.model_class))
     model = PretrainingModel(begun.module.to(device), objective, packed=packed)
     if pool.activation_checkpointing:
         model.compute_activations_again()

@@ -9,6 +9,7 @@ from pipelines.learning_spec import TrainPool
 from pipelines.model.device import pick_device, pick_precision
 from pipelines.model.finetuning import FinetuningModel
 from pipelines.model.folder import ModelFolder, read_folder
+from pipelines.model.learning import may_pack
 from pipelines.model.task_network import first_task_network
 from pipelines.store.models import fetch
 from pipelines.store.user_code import put_on_path
@@ -39,8 +40,8 @@ def make_task_network(course: FinetuneCourse, pool: TrainPool) -> MadeTaskNetwor
         put_on_path(course.code, spec.model_class.rpartition(".")[0])
     begun = first_task_network(folder_of(course), spec, course.labels, course.class_counts)
     device = pick_device(pool.device)
-    half = device.type == "cuda" and pick_precision(spec.precision, device) != "float32"
-    model = begun.model(device, packed=half and not spec.model_class)
+    packed = may_pack(device, pick_precision(spec.precision, device), own_class=bool(spec.model_class))
+    model = begun.model(device, packed=packed)
     if pool.activation_checkpointing:
         model.compute_activations_again()
     if pool.compile:

@@ -52,6 +52,13 @@ def test_plan_by_hand() -> None:
     assert [rows.tolist() for rows in plan_batches(lengths, 18, padded=True)] == [[1, 3], [0, 2]]
 
 
+def test_a_pass_is_saved_where_it_costs_more_than_padding() -> None:
+    lengths = [6, 10, 6]  # 34 and 54 tokens in one pass, 30 and 70 in two
+    for overhead, expected in ((4, [[1], [0, 2]]), (24, [[1, 0, 2]])):
+        batches = plan_batches(lengths, 100, padded=True, pass_overhead=overhead)
+        assert [rows.tolist() for rows in batches] == expected
+
+
 def test_a_chunk_beyond_the_budget_goes_alone() -> None:
     for padded in (True, False):
         assert [rows.tolist() for rows in plan_batches([4, 100, 4], 10, padded=padded)] == [[1], [0, 2]]

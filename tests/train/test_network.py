@@ -35,7 +35,7 @@ def test_every_worker_makes_the_same_network(prepared: Path, config: Path, tmp_p
     weights = zip(one.model.state_dict().values(), other.model.state_dict().values(), strict=True)
     assert all(torch.equal(mine, its) for mine, its in weights)
     facts = facts_of(one.model)
-    assert (facts["device"], facts["chip"], facts["path"]) == ("cpu", "", "padded")
+    assert (facts["device"], facts["chip"], facts["path"]) == ("cpu", "", "packed")
     assert facts["parameters"] == sum(weight.numel() for weight in one.model.parameters())
 
 
