@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
@@ -31,11 +32,18 @@ def rows(num: int, seed: int = 0) -> list[dict[str, Any]]:
     return found
 
 
-def spec_for(model: Path, **fields: Any) -> FinetuneSpec:
+def spec_for(model: Path | str, **fields: Any) -> FinetuneSpec:
     """Eight examples a step, without dropout."""
     told = {"task": "classification", "global_batch": 8, "learning_rate": 3e-3, "precision": "float32", "epochs": 3.0,
             "dropout": 0.0, "eval_share": 0.25}  # fmt: skip
     return FinetuneSpec(model=str(model), **{**told, **fields})
+
+
+def flags_of(spec: FinetuneSpec) -> list[str]:
+    """The flags of the job that ask for this spec."""
+    told = [(field.name, getattr(spec, field.name), field.default) for field in fields(spec)]
+    found = [(name, value) for name, value, default in told if value not in (default, [])]
+    return [word for name, value in found for word in (f"--spec.{name}", str(value))]
 
 
 def ground(
