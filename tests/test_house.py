@@ -28,6 +28,7 @@ LIBRARIES = {
     "finetune_spec": set(),
     "example_spec": set(),
     "evaluation_spec": set(),
+    "convert_spec": set(),
     "schema": {"numpy", "pyarrow"},
     "instances": {"pyarrow"},
     "examples": {"pyarrow"},
@@ -47,7 +48,7 @@ LIBRARIES = {
     },
 }
 SPECS = {"errors", "spec", "predict_spec", "prepare_spec", "learning_spec", "pretrain_spec", "finetune_spec",
-         "example_spec", "evaluation_spec"}  # fmt: skip
+         "example_spec", "evaluation_spec", "convert_spec"}  # fmt: skip
 CONTRACTS = {"fingerprint", "schema", "instances", "examples"}
 ROOMS = {
     "errors": set(),
@@ -60,6 +61,7 @@ ROOMS = {
     "example_spec": {"finetune_spec", "spec"},
     "prepare_spec": {"errors", "spec"},
     "evaluation_spec": {"spec"},
+    "convert_spec": {"spec"},
     "schema": {"errors"},
     "instances": set(),
     "examples": {"instances"},
@@ -84,6 +86,7 @@ LIGHT = {
     "pipelines.run.local": {"ray"},
     "pipelines.run.plan": {"torch", "transformers"},
     "pipelines.stages.tokenize": {"torch", "transformers"},
+    "jobs.convert": {"torch", "transformers"},
     "jobs.embed": {"torch", "transformers"},
     "jobs.evaluate": {"torch", "transformers", "torchmetrics", "scipy", "matplotlib"},
     "jobs.predict": {"torch", "transformers"},

@@ -78,7 +78,7 @@ def survey(order: Order, recipe: RunRecipe) -> Ground:
     shards = list_shards(order.documents, order.storage)
     recipe.spec.check_shards(shard.name for shard in shards)
     output = locate(expand(order.output, fingerprint(recipe.spec, recipe.identity.hash)), order.storage)
-    _apart(order, shards, output)
+    refuse_overlap(order, shards, output, part_key("0" * 16, 0, 1))
     output.check_output()
     row_bytes = recipe.output_bytes + ROW_BYTES
     theirs = read_spec(output)
@@ -96,16 +96,18 @@ def survey(order: Order, recipe: RunRecipe) -> Ground:
     )  # fmt: skip
 
 
-def _apart(order: Order, shards: Sequence[Shard], output: Location) -> None:
-    """Refuse an output among the documents, whose parts would be shards to the next run, and the other way round."""
+def refuse_overlap(order: Order, shards: Sequence[Shard], output: Location, part: str) -> None:
+    """Refuse an output among the documents, whose parts would be shards to the next run, and the other way round.
+
+    ``part`` is such a part's path under the output. Raises SpecError.
+    """
     inside = [shard for shard in shards if shard.uri.startswith(output.uri.rstrip("/") + "/")]
     if inside:
         raise SpecError(
             f"{inside[0].uri} is under the output {output.uri}: give --output a folder that holds none of the documents"
         )
-    part = output.join(part_key("0" * 16, 0, 1)).uri
     for root in [order.documents] if isinstance(order.documents, str) else order.documents:
-        if would_list(locate(root, order.storage).uri, part):
+        if would_list(locate(root, order.storage).uri, output.join(part).uri):
             raise SpecError(
                 f"the output {output.uri} is among the documents {root}: the next run would take its parts for shards; "
                 "give --output a folder beside them"

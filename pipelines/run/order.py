@@ -35,7 +35,8 @@ class Order:
 
     def __post_init__(self) -> None:
         if not self.documents:
-            raise SpecError("no corpus is named: give --documents a file, a folder, a glob or a list of them")
+            flag = "--source" if self.job == "convert" else "--documents"
+            raise SpecError(f"no corpus is named: give {flag} a file, a folder, a glob or a list of them")
         if not self.output:
             raise SpecError("no output is named: give --output a folder, local or s3://")
         if self.limit < 0:

@@ -35,6 +35,8 @@ class State:
     total_documents: int | None = None
     slices: int = 0
     total_slices: int | None = None
+    unit: str = "slices"
+    """What a slice is called."""
     tokens: int = 0
     tokens_per_second: float = 0.0
     dead_letters: int = 0
@@ -53,13 +55,14 @@ class Progress(Display):
         *,
         total_documents: int | None = None,
         total_slices: int | None = None,
+        unit: str = "slices",
         mode: Mode = "auto",
         interval: float = 60.0,
         stream: TextIO | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         super().__init__(mode, stream, clock)
-        self._interval = interval
+        self._interval, self._unit = interval, unit
         self._next_line = self._began + min(FIRST_LINE_SECONDS, interval)
         self._phase, self._waiting, self._waiting_since = "start", "", self._began
         self._totals = (total_documents, total_slices)
@@ -119,6 +122,7 @@ class Progress(Display):
         waiting = f"{self._waiting}, {duration(now - self._waiting_since)}" if self._waiting else ""
         return State(
             phase=self._phase,
+            unit=self._unit,
             seconds=now - self._began,
             total_documents=total,
             total_slices=None if slices is None else max(slices, self._done["slices"]),
@@ -152,7 +156,7 @@ def _facts(state: State) -> list[str]:
     facts = [f"{_of(state.documents, state.total_documents)} documents"]
     if state.total_documents:
         facts[0] += f" ({100 * state.documents // state.total_documents} %)"
-    facts.append(f"{_of(state.slices, state.total_slices)} slices")
+    facts.append(f"{_of(state.slices, state.total_slices)} {state.unit}")
     facts += [f"{compact(state.tokens_per_second)} tokens/s"] if state.tokens_per_second else []
     facts.append(f"{state.dead_letters:,} dead letter{'' if state.dead_letters == 1 else 's'}")
     if state.seconds_left is not None:

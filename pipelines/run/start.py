@@ -74,7 +74,7 @@ def pools_for(run: Run, cpu: TokenizePool, gpu: EncodePool | None) -> Pools:
     ground = run.ground
     placement = _place(run, resources, cpu, gpu)
     require_shared(output=ground.output.path if ground.output.is_local else "", inputs=ground.local_inputs)
-    set_streaming(placement, resources)
+    set_streaming(placement.object_store_bytes, resources)
     return Pools(placement=placement, label_selector=resources.label_selector)
 
 

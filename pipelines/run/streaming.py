@@ -23,11 +23,11 @@ RETRIED_ERRORS = (
 """What botocore and s3fs call a passing fault; Ray knows Arrow's words only. (Regular expressions.)"""
 
 
-def set_streaming(placement: Placement, resources: ClusterResources) -> None:
+def set_streaming(object_store_bytes: int, resources: ClusterResources) -> None:
     """Set Ray Data's context for the datasets that are made from here on.
 
-    One slice a block, or Ray gathers slices up to 128 MB before it hands them on. Read-ahead is bounded by the
-    placement. A cluster that may grow, or get back nodes that it lost, may take long to: no guard stops a run which
+    One slice a block, or Ray gathers slices up to 128 MB before it hands them on. Read-ahead is bounded to so many
+    bytes. A cluster that may grow, or get back nodes that it lost, may take long to: no guard stops a run which
     waits for it.
     """
     context = DataContext.get_current()
@@ -36,9 +36,7 @@ def set_streaming(placement: Placement, resources: ClusterResources) -> None:
     context.print_on_execution_start = False
     context.max_errored_blocks = 0
     context.retried_io_errors = list(dict.fromkeys([*context.retried_io_errors, *RETRIED_ERRORS]))
-    context.execution_options.resource_limits = ExecutionResources.for_limits(
-        object_store_memory=placement.object_store_bytes
-    )
+    context.execution_options.resource_limits = ExecutionResources.for_limits(object_store_memory=object_store_bytes)
     context.execution_options.label_selector = dict(resources.label_selector) or None
     if resources.is_autoscaled:
         context.execution_no_progress_timeout_s = -1

@@ -63,19 +63,36 @@ def list_shards(documents: str | list[str], storage: Storage = Storage()) -> lis
     Names that begin with "_" or "." are passed over, as are files that never hold documents (README.md). SpecError
     where there is nothing, or what is there is no Parquet by its name, or can't be reached.
     """
-    roots = [documents] if isinstance(documents, str) else documents
-    shards: dict[str, Shard] = {}
-    for root in dict.fromkeys(roots):
-        for shard in _shards_of(root, storage):
-            other = shards.setdefault(shard.name, shard)
-            if other.uri != shard.uri:
+    shards = list_files(documents, storage, lambda key: not key.lower().endswith(BESIDE), _refuse_others)
+    if not shards:
+        roots = [documents] if isinstance(documents, str) else documents
+        raise SpecError(f"there is no Parquet file in {', '.join(roots) or 'an empty list'}: name a file or a folder")
+    return shards
+
+
+def list_files(
+    named: str | list[str],
+    storage: Storage,
+    is_wanted: Callable[[str], bool],
+    refuse: Callable[[str, Location], None],
+) -> list[Shard]:
+    """The files that paths, folders (recursively) and globs name, in order of their names.
+
+    Of folders and globs those whose key ``is_wanted`` are taken, but none whose name begins with "_" or ".".
+    ``refuse`` raises where a file (key, location) may not be taken. SpecError where two would have one name.
+    """
+    files: dict[str, Shard] = {}
+    for root in dict.fromkeys([named] if isinstance(named, str) else named):
+        for location, entry in _files_of(root, storage, is_wanted):
+            refuse(entry.key, location)
+            file = Shard(entry.key, location.uri, entry.size, entry.version)
+            other = files.setdefault(file.name, file)
+            if other.uri != file.uri:
                 raise SpecError(
-                    f"{locate(other.uri)} and {locate(shard.uri)} would both be shard {shard.name!r}: name the folder "
+                    f"{locate(other.uri)} and {locate(file.uri)} would both be shard {file.name!r}: name the folder "
                     "that holds both, so that their paths tell them apart"
                 )
-    if not shards:
-        raise SpecError(f"there is no Parquet file in {', '.join(roots) or 'an empty list'}: name a file or a folder")
-    return [shards[name] for name in sorted(shards)]
+    return [files[name] for name in sorted(files)]
 
 
 def read_footer(shard: Shard, storage: Storage = Storage()) -> Footer:
@@ -143,23 +160,23 @@ def _gathered(waiting: dict[Any, str], on_progress: Callable[[int], None]) -> It
         on_progress(done)
 
 
-def _shards_of(root: str, storage: Storage) -> Iterator[Shard]:
+def _files_of(root: str, storage: Storage, is_wanted: Callable[[str], bool]) -> Iterator[tuple[Location, Entry]]:
     location = locate(root, storage)
     if MAGIC.search(str(location)) and not (location.is_local and os.path.exists(location.path)):
-        yield from _matching(location)
+        yield from _matching(location, is_wanted)
         return
     location.check()
     alone = location.stat()
     if alone:
-        yield _shard(location, alone)
+        yield location, alone
         return
     for entry in location.list():
-        if _is_shard(entry, str(location)):
-            yield _shard(location.join(entry.key), entry)
+        if not _is_hidden(entry.key) and is_wanted(entry.key):
+            yield location.join(entry.key), entry
 
 
-def _matching(location: Location) -> Iterator[Shard]:
-    """Shards that match a glob, or lie in a folder that does. Only what begins like the glob is listed."""
+def _matching(location: Location, is_wanted: Callable[[str], bool]) -> Iterator[tuple[Location, Entry]]:
+    """Files that match a glob, or lie in a folder that does. Only what begins like the glob is listed."""
     magic = MAGIC.search(location.uri)
     assert magic is not None
     folder, _, start = location.uri[: magic.start()].rpartition("/")
@@ -169,18 +186,13 @@ def _matching(location: Location) -> Iterator[Shard]:
     for entry in base.list(start):
         parts = entry.key.split("/")
         above = ("/".join(parts[:depth]) for depth in range(1, len(parts)))
-        if (pattern.match(entry.key) or any(map(pattern.match, above))) and _is_shard(entry, str(location)):
-            yield _shard(base.join(entry.key), entry)
+        matches = pattern.match(entry.key) or any(map(pattern.match, above))
+        if matches and not _is_hidden(entry.key) and is_wanted(entry.key):
+            yield base.join(entry.key), entry
 
 
-def _shard(location: Location, entry: Entry) -> Shard:
-    _refuse_others(entry.key, location)
-    return Shard(entry.key, location.uri, entry.size, entry.version)
-
-
-def _is_shard(entry: Entry, root: str) -> bool:
-    hidden = any(part.startswith(("_", ".")) for part in entry.key.split("/"))
-    return not hidden and not entry.key.lower().endswith(BESIDE)
+def _is_hidden(key: str) -> bool:
+    return any(part.startswith(("_", ".")) for part in key.split("/"))
 
 
 def _refuse_others(name: str, location: Location) -> None:
@@ -190,6 +202,11 @@ def _refuse_others(name: str, location: Location) -> None:
             f"{location} is no Parquet file: leave it out by a glob such as FOLDER/*.parquet; "
             + (f"what converts it: {command}" if command else "convert or unpack it with what wrote it")
         )
+    refuse_odd_name(name, location)
+
+
+def refuse_odd_name(name: str, location: Location) -> None:
+    """SpecError for a file whose name is no UTF-8: ids and tables can't hold it."""
     try:
         name.encode()
     except UnicodeEncodeError:

@@ -124,6 +124,9 @@ def test_more_slices_than_were_reckoned_with_are_no_more_than_all(clock: Clock) 
 def test_without_totals_nothing_is_made_up(clock: Clock) -> None:
     assert describe(State(phase="start")) == "start"
     assert describe(State(phase="commit", documents=1200)) == "commit  1,200 documents, 0 slices, 0 dead letters"
+    assert describe(State(phase="convert", unit="shards", slices=2, documents=9)).startswith(
+        "convert  9 documents, 2 shards"
+    )
 
 
 def test_the_display_fits_a_narrow_terminal() -> None:

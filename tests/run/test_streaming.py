@@ -18,8 +18,8 @@ HERE = ClusterResources(nodes=(Node(cpus=4),))
 
 def test_a_block_is_a_slice_and_read_ahead_is_bounded(data_context: DataContext) -> None:
     guard = data_context.execution_no_progress_timeout_s
-    set_streaming(replace(FLAT, object_store_bytes=123), HERE)
-    set_streaming(replace(FLAT, object_store_bytes=456), HERE)
+    set_streaming(123, HERE)
+    set_streaming(456, HERE)
     assert data_context.target_max_block_size == 1
     assert data_context.max_errored_blocks == 0
     assert data_context.execution_options.resource_limits.object_store_memory == 456
@@ -29,14 +29,14 @@ def test_a_block_is_a_slice_and_read_ahead_is_bounded(data_context: DataContext)
 
 def test_stages_keep_to_the_nodes_that_the_placement_was_made_for(data_context: DataContext) -> None:
     mixed = replace(HERE, nodes=(Node(cpus=4), Node(cpus=8, pool="train")))
-    set_streaming(FLAT, mixed.beside_training)
+    set_streaming(1, mixed.beside_training)
     assert data_context.execution_options.label_selector == {"manta-pool": "!train"}
-    set_streaming(FLAT, HERE.beside_training)
+    set_streaming(1, HERE.beside_training)
     assert data_context.execution_options.label_selector is None
 
 
 def test_a_cluster_that_may_grow_is_waited_for_without_a_guard(data_context: DataContext) -> None:
-    set_streaming(FLAT, replace(HERE, is_autoscaled=True))
+    set_streaming(1, replace(HERE, is_autoscaled=True))
     assert data_context.execution_no_progress_timeout_s == -1
 
 
