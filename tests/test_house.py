@@ -89,6 +89,7 @@ LIGHT = {
     "jobs.convert": {"torch", "transformers"},
     "jobs.embed": {"torch", "transformers"},
     "jobs.evaluate": {"torch", "transformers", "torchmetrics", "scipy", "matplotlib"},
+    "jobs.launch": {"torch", "transformers"},
     "jobs.predict": {"torch", "transformers"},
     "jobs.prepare": {"torch", "transformers"},
 }

@@ -123,6 +123,8 @@ def ray_head(
         process = subprocess.Popen(command, env=known, stdout=log, stderr=log, stdin=subprocess.DEVNULL)
     try:
         wait_for_port(port, process, folder / "head.log")
+        if "--include-dashboard=true" in flags:  # it comes up later than the rest
+            wait_for_port(dashboard, process, folder / "head.log")
         url = f"http://127.0.0.1:{dashboard}"
         yield Head(folder=folder, pid=process.pid, dashboard=url, environment=known | {"RAY_ADDRESS": address})
     finally:

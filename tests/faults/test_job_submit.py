@@ -1,4 +1,4 @@
-"""`ray job submit` where it goes wrong. That it goes right is seen in tests/test_readme.py."""
+"""`ray job submit` where it goes wrong. That it goes right is seen in tests/faults/test_pretrain_submitted.py."""
 
 from __future__ import annotations
 
