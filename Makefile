@@ -2,6 +2,7 @@
 # make predict        set-up, the model of make pretrain if it is not there yet, about a minute of predicting with it (ROWS=)
 # make pretrain       set-up, whole speeches to instances, MiniLM trained on them for SECONDS=600 (or STEPS=), masks filled
 # make finetune       set-up, film reviews, MiniLM fine-tuned on them for some minutes (ROWS= for fewer), two others told
+# make evaluate       set-up, pairs of news that people judged, MiniLM held against them; less than a minute
 # make test           set-up, ruff, mypy, the whole test suite
 # make bench          Manta beside its peers on the same text (ROWS=, ROUNDS=); writes benchmarks/results/
 # make bench-predict  the same for masks and pseudo-perplexities, with the model of make predict (ROWS=, SCORED_ROWS=)
@@ -43,7 +44,7 @@ endef
 
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 
-.PHONY: help embed predict pretrain finetune test bench bench-predict bench-pretrain bench-finetune memory lock clean
+.PHONY: help embed predict pretrain finetune evaluate test bench bench-predict bench-pretrain bench-finetune memory lock clean
 
 help:
 	@sed -n 's/^# \(make .*\)/\1/p' Makefile
@@ -75,6 +76,10 @@ finetune: $(READY)
 	  --output $(CLASSIFIER) $$(test ! -d $(CLASSIFIER)/_manta/checkpoints || echo --resume)
 	@$(VENV) -m jobs.predict --spec.model $(CLASSIFIER) --spec.outputs "[classify]" --text "$(GOOD)"
 	@$(VENV) -m jobs.predict --spec.model $(CLASSIFIER) --spec.outputs "[classify]" --text "$(BAD)"
+
+evaluate: $(READY)
+	@$(VENV) -m examples.pairs --output build/pairs
+	@$(VENV) -m jobs.evaluate --config examples/evaluate-news.yaml
 
 # What predicts needs one, of whichever age; predictions of a model that is gone would be in the way of its successor's.
 $(MODEL)/config.json: | $(READY)

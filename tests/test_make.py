@@ -113,7 +113,9 @@ def test_every_package_of_the_house_is_installed_by_setuptools() -> None:
     assert [str(folder) for folder in sorted(folders) if not (ROOT / folder / "__init__.py").is_file()] == []
 
 
-TARGETS = "embed predict pretrain finetune test bench bench-predict bench-pretrain bench-finetune memory lock clean"
+TARGETS = (
+    "embed predict pretrain finetune evaluate test bench bench-predict bench-pretrain bench-finetune memory lock clean"
+)
 
 
 @pytest.mark.parametrize("target", TARGETS.split())

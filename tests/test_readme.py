@@ -52,6 +52,7 @@ SHORTER = {
     "--spec.max_steps 2000": "--spec.max_steps 2",
     "make pretrain": "make pretrain STEPS=2",
     "--spec.epochs 2": "--spec.max_steps 2",
+    "make evaluate": "make evaluate",  # it is short
 }
 MAKE = ("MAKEFLAGS", "MAKELEVEL", "MFLAGS")
 """What ``make test`` tells a make that its tests start: a reader's make is nobody's."""
@@ -136,6 +137,9 @@ def test_command(command: str, desk: Desk) -> None:
         assert finished["step"] == 2  # now, or by make predict before
         assert '{"tokens": ["[CLS]", "the", "president"' in told
         assert "Curves: build/sotu-bert-2-steps/curves.png" in told
+    elif command.startswith("make evaluate"):
+        assert "similarity: 1,225 pairs" in told
+        assert re.search(r"spearman +0\.5[01]\d\d\b", told)
     elif "jobs.pretrain" in command:
         assert re.search(r"^prepare \S+: 40 documents", told, re.MULTILINE)
         assert re.search(r"^pretrain \S+: 2 steps", told, re.MULTILINE)
