@@ -16,15 +16,16 @@ WRONG_NAME = re.compile(
 )
 NO_FLAG = re.compile(r"unrecognized arguments: (?P<word>[^- ]\S*).*")
 MISSING = re.compile(r"the following arguments are required: (?P<names>[^:]+)")
-KIND = re.compile(r"(?:<class ')?\b(int|float|bool|str|list)\b|Literal\[(.*?)\]")
-WORDS = {"int": "a whole number", "float": "a number", "bool": "true or false", "str": "a text", "list": '"[a, b]"'}
+KIND = re.compile(r"(?:<class ')?\b(int|float|bool|str|list|dict)\b|Literal\[(.*?)\]")
+WORDS = {"int": "a whole number", "float": "a number", "bool": "true or false", "str": "a text", "list": '"[a, b]"',
+         "dict": '"{a: b}"'}  # fmt: skip
 
 
 def plainly(message: str, flags: Sequence[str], help_: str) -> str:
     """A refusal of the parser as fact, value and remedy, in the words of the command line."""
     if found := WRONG_VALUE.fullmatch(message):
         kinds = [WORDS.get(name) or _choice(choices) for name, choices in KIND.findall(found["kinds"])]
-        return f"--{found['key']} is {found['value']!r}: write {' or '.join(kinds) or help_}"
+        return f"--{found['key']} is {found['value']!r}: write {' or '.join(dict.fromkeys(kinds)) or help_}"
     if found := WRONG_NAME.fullmatch(message):
         name = found["flag"] or ".".join(filter(None, (found["group"], found["name"])))
         near = difflib.get_close_matches(name, flags, 1)

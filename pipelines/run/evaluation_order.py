@@ -51,10 +51,10 @@ class EvaluationOrder:
         """A folder of the output."""
         return f"{self.output.rstrip('/')}/{name}"
 
-    def of_texts(self, documents: str | list[str], name: str) -> Order:
-        """The order of one run over texts, whose parts lie in a folder of this name under the output."""
+    def of_texts(self, source: Literal["data", "queries", "documents"], name: str) -> Order:
+        """The order of one run over the texts of a field, whose parts lie in a folder of this name under the output."""
         return Order(
-            job="evaluate", documents=documents, output=self.place(name), slicing=self.slicing,
-            storage=self.storage, limit=self.limit, removed="drop", max_dead_letters=self.max_dead_letters,
-            progress=self.progress,
+            job="evaluate", documents=getattr(self, source), source=f"--{source}", output=self.place(name),
+            slicing=self.slicing, storage=self.storage, limit=self.limit, removed="drop",
+            max_dead_letters=self.max_dead_letters, progress=self.progress,
         )  # fmt: skip

@@ -78,7 +78,7 @@ def evaluate_classifier(
     """
     task, labels = task_of(folder)
     code, _ = own_class(ours := finetune_spec(order, spec, task, labels), means.user_code)
-    found = make_evaluation(order.of_texts(order.data, EXAMPLES), ours, ours.labels, means.cpu, means.begin)
+    found = make_evaluation(order.of_texts("data", EXAMPLES), ours, ours.labels, means.cpu, means.begin)
     made = found.output
     examples = list_row_groups(made.location, [part.key for part in made.parts if part.num_rows])
     if not examples.num_instances:

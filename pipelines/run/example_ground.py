@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -11,14 +11,16 @@ from pipelines.errors import FingerprintError, SpecError
 from pipelines.example_spec import ExampleSpec
 from pipelines.finetune_spec import LABELLED, FinetuneSpec
 from pipelines.fingerprint import canonical, differences, fingerprint
+from pipelines.model.folder import read_folder
 from pipelines.run.finetune_order import FinetuneOrder
 from pipelines.run.label_checks import check_classes, check_rows
 from pipelines.run.label_survey import LabelSurvey, shards_of, survey_labels
 from pipelines.run.order import Order
-from pipelines.spec import refuse
+from pipelines.spec import Storage, refuse
 from pipelines.stages.decision import Decision
 from pipelines.stages.example_recipe import ExampleRecipe
 from pipelines.store.location import Location, locate
+from pipelines.store.models import fetch, identify
 from pipelines.store.output import expand, read_spec
 from pipelines.text.document_keys import Keys
 from pipelines.text.split import Flags, Split, split_by_group, split_by_id
@@ -69,16 +71,27 @@ def survey_data(order: FinetuneOrder, spec: FinetuneSpec) -> tuple[ExampleGround
     Nothing is written. SpecError where they can't be learnt, or nothing would be left to train or to evaluate on.
     """
     is_split = order.evaluation is None
-    asked = order.train
-    seen = survey_labels(asked, spec, ExampleSpec.of(spec, spec.labels, is_split=is_split))
+    asked, examples = order.train, ExampleSpec.of(spec, spec.labels, is_split=is_split)
+    found = shards_of(asked, spec, with_group=bool(examples.group))
+    check_layers(spec, order.storage)
+    recipe = ExampleRecipe.of(examples, order.storage)  # a model that can't be had is told of before rows are read
+    seen = survey_labels(asked, spec, examples, found)
     check_rows(len(seen), seen.faults, "the data to train on")
     if spec.task in LABELLED:
         check_classes(spec, seen.names, seen.counts(np.ones(len(seen), bool)), len(seen))
-    recipe = ExampleRecipe.of(ExampleSpec.of(spec, seen.names, is_split=is_split), order.storage)
+    recipe = ExampleRecipe(model=recipe.model, spec=replace(recipe.spec, labels=seen.names), storage=order.storage)
     train = _train(asked, recipe, seen, spec)
     if order.evaluation is None:
         return train, None
     return train, survey_evaluation(order.evaluation, spec, seen.names, seen.digests)
+
+
+def check_layers(spec: FinetuneSpec, storage: Storage) -> None:
+    """SpecError where more layers are to be frozen than the model's config says that it has."""
+    config = read_folder(fetch(identify(spec.model, storage), storage)).config
+    there = config.get("num_hidden_layers")
+    if isinstance(there, int) and spec.frozen_layers > there:
+        refuse(spec, "frozen_layers", f"{spec.model} has {there} layers, write that at most")
 
 
 def _train(order: Order, recipe: ExampleRecipe, seen: LabelSurvey, spec: FinetuneSpec) -> ExampleGround:

@@ -49,17 +49,17 @@ class FinetuneOrder:
     @property
     def train(self) -> Order:
         """The order of the examples to train on."""
-        return self._order(self.train_data, "train", self.limit)
+        return self._order(self.train_data, "train", "--train_data", self.limit)
 
     @property
     def evaluation(self) -> Order | None:
         """The order of those to evaluate on; None where some of the others are held out for that."""
-        return self._order(self.eval_data, "eval", 0) if self.eval_data else None
+        return self._order(self.eval_data, "eval", "--eval_data", 0) if self.eval_data else None
 
-    def _order(self, data: str | list[str], name: str, limit: int) -> Order:
+    def _order(self, data: str | list[str], name: str, source: str, limit: int) -> Order:
         folder = self.examples or f"{self.output.rstrip('/')}/examples"
         return Order(
-            job="finetune", documents=data, output=f"{folder.rstrip('/')}/{name}", slicing=self.slicing,
+            job="finetune", documents=data, source=source, output=f"{folder.rstrip('/')}/{name}", slicing=self.slicing,
             storage=self.storage, limit=limit, max_dead_letters=self.max_dead_letters, progress=self.progress,
             removed="drop",  # what is learnt from is what the data are now
         )  # fmt: skip

@@ -137,8 +137,13 @@ def first_columns(order: Order, spec: CorpusSpec, shards: Sequence[Shard]) -> Do
             first = first or error
     raise SpecError(
         f"none of the {len(shards)} shards can be used; the first: {first}; "
-        "check --documents, and the columns that --spec.text, --spec.id and --spec.passthrough name"
+        f"check {order.source}, and the columns that {_flags(spec)} name"
     ) from first
+
+
+def _flags(spec: CorpusSpec) -> str:
+    """Those that name columns."""
+    return f"--spec.text, --spec.id and --spec.{'label' if hasattr(spec, 'label') else 'passthrough'}"
 
 
 def _footers(shards: Sequence[Shard], storage: Storage) -> Iterator[tuple[Shard, Footer | ShardError]]:

@@ -38,6 +38,9 @@ from pipelines.text.ragged import Ragged
 
 Ints = npt.NDArray[np.int64]
 
+Found = tuple[list[Shard], list[tuple[Shard, Footer]]]
+"""The shards of an order, and those that can be read with their footers."""
+
 THREADS = 8
 FOOTER_THREADS = 64
 
@@ -79,9 +82,12 @@ class LabelSurvey:
         return found
 
 
-def survey_labels(order: Order, spec: FinetuneSpec, examples: ExampleSpec) -> LabelSurvey:
-    """Look at the data of an order. SpecError where there are none with the spec's columns, of fitting types."""
-    shards, known = shards_of(order, spec, with_group=bool(examples.group))
+def survey_labels(order: Order, spec: FinetuneSpec, examples: ExampleSpec, found: Found | None = None) -> LabelSurvey:
+    """Look at the data of an order, whose shards may have been ``found``.
+
+    SpecError where there are none with the spec's columns, of fitting types.
+    """
+    shards, known = found or shards_of(order, spec, with_group=bool(examples.group))
     columns = first_columns(order, examples, shards)
     reading = Reading(columns=columns, slicing=order.slicing, output_row_bytes=0, storage=order.storage)
     stretches = _stretches([(shard, footer) for shard, footer in known if _fits(footer, columns)], order.limit)
@@ -93,12 +99,13 @@ def survey_labels(order: Order, spec: FinetuneSpec, examples: ExampleSpec) -> La
     return _together(looked, stretches, examples, reading)
 
 
-def shards_of(order: Order, spec: FinetuneSpec, *, with_group: bool) -> tuple[list[Shard], list[tuple[Shard, Footer]]]:
+def shards_of(order: Order, spec: FinetuneSpec, *, with_group: bool) -> Found:
     """The shards of an order, and those that can be read with their footers. SpecError as ``check_shards`` has it."""
     shards = list_shards(order.documents, order.storage)
     footers = read_footers(shards, order.storage, FOOTER_THREADS)
     known = [(shard, found) for shard in shards if isinstance(found := footers[shard.shard_id], Footer)]
-    check_shards(spec, [(shard.name, one.schema) for shard, one in known], with_group=with_group)
+    named = [(f"{shard.name} of {order.source}", one.schema) for shard, one in known]
+    check_shards(spec, named, with_group=with_group)
     return shards, known
 
 

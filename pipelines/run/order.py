@@ -18,6 +18,8 @@ class Order:
     job: str
     documents: str | list[str]
     """File, folder, glob or list of them, local or s3://."""
+    source: str = "--documents"
+    """The flag that they were named by."""
     output: str
     """Folder, local or s3://; {fingerprint} in it is replaced."""
     slicing: Slicing = Slicing()
@@ -35,8 +37,7 @@ class Order:
 
     def __post_init__(self) -> None:
         if not self.documents:
-            flag = "--source" if self.job == "convert" else "--documents"
-            raise SpecError(f"no corpus is named: give {flag} a file, a folder, a glob or a list of them")
+            raise SpecError(f"no corpus is named: give {self.source} a file, a folder, a glob or a list of them")
         if not self.output:
             raise SpecError("no output is named: give --output a folder, local or s3://")
         if self.limit < 0:

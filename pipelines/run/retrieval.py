@@ -43,9 +43,9 @@ def evaluate_retrieval(
     """
     judgments = read_judgments(order.qrels, spec, order.storage)
     of_queries = replace(side, text=spec.query_text, id=spec.query_id, separator=spec.separator, prompt=query_prompt)
-    embed(order.of_texts(order.queries, QUERIES), of_queries)
+    embed(order.of_texts("queries", QUERIES), of_queries)
     of_documents = replace(side, text=spec.document_text, id=spec.document_id, separator=spec.separator)
-    embed(order.of_texts(order.documents, DOCUMENTS), of_documents)
+    embed(order.of_texts("documents", DOCUMENTS), of_documents)
     is_cosine = spec.similarity == "cosine"
     query_ids, queries = _queries(order, judgments, is_cosine)
     judged, num_documents, num_missing = _judged(order, judgments, query_ids, queries, is_cosine)

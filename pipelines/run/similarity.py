@@ -18,12 +18,14 @@ from pipelines.run.order import Order
 from pipelines.schema import EMBEDDING, vectors_to_numpy
 from pipelines.spec import EmbedSpec, refuse
 from pipelines.store.join import JoinedOutputs
+from pipelines.store.shards import Footer, list_shards, read_footers
 from pipelines.train.scores.score_pictures import draw_values
 from pipelines.train.scores.values import correlations
 
 FIRST, SECOND = "_manta/first", "_manta/second"
 """Folders of the output that hold the vectors of the pairs' first and second texts."""
 LABEL = "score"
+FOOTER_THREADS = 64
 Embed = Callable[[Order, EmbedSpec], object]
 """Runs over the texts of an order."""
 
@@ -36,9 +38,10 @@ def evaluate_pairs(order: EvaluationOrder, spec: EvaluationSpec, side: EmbedSpec
     if not spec.pairs:
         refuse(spec, "text_pair", "pairs need a second text: name its column, and that of the score as label")
     label = LABEL if spec.label == "auto" else spec.label
+    check_columns(order, spec, label)
     for texts, place in ((spec.texts, FIRST), (spec.pairs, SECOND)):
         columns = replace(side, text=texts, separator=spec.separator, id=spec.id, passthrough=[label])
-        embed(order.of_texts(order.data, place), columns)
+        embed(order.of_texts("data", place), columns)
     told, right, num_missing = cosines([order.place(FIRST), order.place(SECOND)], label, spec, order)
     metrics = {name: value for name, value in correlations(told, right).items() if not np.isnan(value)}
     notes = [] if len(metrics) > 1 else ["no correlation: all scores, or all cosines, are the same"]
@@ -50,6 +53,24 @@ def evaluate_pairs(order: EvaluationOrder, spec: EvaluationSpec, side: EmbedSpec
         notes=tuple(notes),
         pictures={"scores.png": draw_values(told, right, metrics, names=(_of_vectors(spec), label))},
     )
+
+
+def check_columns(order: EvaluationOrder, spec: EvaluationSpec, label: str) -> None:
+    """SpecError where no shard has the columns that the spec names, or the first that does has scores of no number."""
+    shards = list_shards(order.data, order.storage)
+    found = read_footers(shards, order.storage, FOOTER_THREADS)
+    schemas = [(shard, one.schema) for shard in shards if isinstance(one := found[shard.shard_id], Footer)]
+    wanted = {*spec.texts, *spec.pairs, label}
+    fitting = [(shard, schema) for shard, schema in schemas if wanted <= set(schema.names)]
+    for shard, schema in (fitting or schemas)[:1]:
+        for field, names in (("text", spec.texts), ("text_pair", spec.pairs), ("label", [label])):
+            for name in names:
+                if name not in schema.names:
+                    raise SpecError(
+                        f"{shard.name} of --data has no column {name!r} (its columns: {', '.join(schema.names)}): name "
+                        f"another by --spec.{field}"
+                    )
+        check_scores(schema.field(label).type, label)
 
 
 def cosines(
@@ -70,12 +91,17 @@ def cosines(
     return np.concatenate(told), np.concatenate(right), num_null + sum(joined.missing.values())
 
 
+def check_scores(kind: pa.DataType, name: str) -> None:
+    """SpecError where a column of this type holds no scores."""
+    if not (pa.types.is_integer(kind) or pa.types.is_floating(kind)):
+        raise SpecError(f"column {name!r} is {kind}, and the score of a pair is a number: name it by --spec.label")
+
+
 def _of_vectors(spec: EvaluationSpec) -> str:
     return "cosine" if spec.similarity == "cosine" else "product"
 
 
 def _numbers(column: pa.ChunkedArray, name: str) -> npt.NDArray[np.float64]:
     """Scores, NaN where there is none."""
-    if not (pa.types.is_integer(column.type) or pa.types.is_floating(column.type)):
-        raise SpecError(f"column {name!r} is {column.type}: the score of a pair must be a number; name it as label")
+    check_scores(column.type, name)
     return np.asarray(column.cast(pa.float64()).to_numpy(), np.float64)

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from pipelines.errors import SpecError
 from pipelines.example_spec import ExampleSpec
 from pipelines.model.example_tokenizer import ExampleTokenizer
 from pipelines.model.folder import read_folder
-from pipelines.spec import Storage, refuse
+from pipelines.spec import Storage
 from pipelines.stages.tokenizer_recipe import HeldTokenizer
 from pipelines.store.models import fetch, identify
 
@@ -24,7 +25,10 @@ class ExampleRecipe(HeldTokenizer[ExampleSpec]):
         whole = read_folder(fetch(identify(spec.model, storage), storage))
         settled = whole.max_seqlen if spec.max_seqlen == "auto" else spec.max_seqlen
         if whole.max_positions and settled > whole.max_positions:
-            refuse(spec, "max_seqlen", f"{spec.model} has {whole.max_positions} positions, write that at most")
+            raise SpecError(
+                f"max_seqlen is {settled}: {spec.model} has {whole.max_positions} positions, write --spec.max_seqlen "
+                f"{whole.max_positions} at most"
+            )
         tokenizer = identify(spec.model, storage, what="tokenizer")
         recipe = cls(model=tokenizer, spec=replace(spec, max_seqlen=settled), storage=storage)
         recipe.tokenizer()

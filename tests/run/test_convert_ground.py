@@ -59,7 +59,7 @@ def test_nothing_is_claimed_where_the_files_are_wrong(tmp_path: Path) -> None:
         survey(tmp_path, "in/out")
     assert not (tmp_path / "out").exists()
     with pytest.raises(SpecError, match="give --source a file"):
-        Order(job="convert", documents="", output="x")
+        Order(job="convert", documents="", source="--source", output="x")
 
 
 def test_of_many_files_some_are_looked_at(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -23,7 +23,8 @@ def test_what_is_missing_is_said(fields: dict[str, Any], message: str) -> None:
 
 
 def test_each_run_over_texts_has_a_folder_of_its_own() -> None:
-    order = EvaluationOrder(model="m", output="s3://b/o/", data="d", limit=7)
-    run = order.of_texts(["q"], "_queries")
+    order = EvaluationOrder(model="m", output="s3://b/o/", queries=["q"], documents="d", qrels="r", limit=7)
+    run = order.of_texts("queries", "_queries")
     assert (run.output, run.documents, run.limit, run.job) == ("s3://b/o/_queries", ["q"], 7, "evaluate")
-    assert not order.has_retrieval
+    assert run.source == "--queries"
+    assert order.has_retrieval

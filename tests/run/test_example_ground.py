@@ -9,6 +9,7 @@ import pytest
 
 from pipelines.errors import SpecError
 from pipelines.finetune_spec import FinetuneSpec
+from pipelines.run import example_ground
 from pipelines.run.example_ground import survey_data
 from pipelines.run.finetune_order import FinetuneOrder
 from tests.labelled import write_rows
@@ -22,6 +23,27 @@ def order(folder: Path, **fields: Any) -> FinetuneOrder:
 
 def spec(model: Path, **fields: Any) -> FinetuneSpec:
     return FinetuneSpec(model=str(model), **{"task": "classification", **fields})
+
+
+def test_a_model_that_cannot_be_is_told_of_before_rows_are_read(
+    tmp_path: Path, tiny_model: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(example_ground, "survey_labels", lambda *_: pytest.fail("no row is to be read"))
+    write_rows(tmp_path / "train" / "a.parquet", ROWS)
+    with pytest.raises(SpecError, match=r"frozen_layers is 3: .* has 2 layers, write that at most"):
+        survey_data(order(tmp_path), spec(tiny_model, frozen_layers=3))
+    with pytest.raises(SpecError, match="there is no folder"):
+        survey_data(order(tmp_path), spec(tmp_path / "none"))
+
+
+def test_a_message_says_which_data_it_is_of(tmp_path: Path, tiny_model: Path) -> None:
+    write_rows(tmp_path / "train" / "a.parquet", ROWS)
+    write_rows(tmp_path / "dev" / "a.parquet", [{"text": "a"}])
+    with pytest.raises(SpecError, match=r"a\.parquet of --eval_data has no column 'label'"):
+        survey_data(order(tmp_path, eval_data=str(tmp_path / "dev")), spec(tiny_model))
+    (tmp_path / "train" / "a.parquet").write_bytes(b"no Parquet")
+    with pytest.raises(SpecError, match=r"check --train_data, and the columns that .* and --spec.label name"):
+        survey_data(order(tmp_path), spec(tiny_model))
 
 
 def test_nothing_is_written(tmp_path: Path, tiny_model: Path) -> None:

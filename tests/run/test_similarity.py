@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -43,8 +44,28 @@ def test_scores_that_are_all_the_same_tell_nothing(tiny_model: Path, tmp_path: P
     assert found.pictures["scores.png"]
 
 
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        ({"text": "body"}, r"x.parquet of --data has no column 'body' .*: name another by --spec.text$"),
+        ({"text_pair": "another"}, r"has no column 'another' .*: name another by --spec.text_pair$"),
+        ({"label": "people"}, r"has no column 'people' .*: name another by --spec.label$"),
+        ({"label": "id"}, r"column 'id' is (large_)?string, and the score of a pair is a number"),
+    ],
+)
+def test_columns_that_are_not_there_are_told_before_anything_is_embedded(
+    tiny_model: Path, tmp_path: Path, fields: dict[str, Any], message: str
+) -> None:
+    write_shard(tmp_path / "data/x.parquet", 2, id=["a", "b"], other=["the king", "a ship"], score=[1.0, 2.0])
+    (tmp_path / "data/broken.parquet").write_bytes(b"no Parquet")
+    order = EvaluationOrder(model="m", output=str(tmp_path / "out"), data=str(tmp_path / "data"))
+    spec = EvaluationSpec(**{"text_pair": "other"} | fields)
+    with pytest.raises(SpecError, match=message):
+        evaluate_pairs(order, spec, EmbedSpec(model=str(tiny_model)), lambda *_: pytest.fail("nothing is to start"))
+
+
 def test_scores_must_be_numbers(tiny_model: Path, tmp_path: Path) -> None:
     write_shard(tmp_path / "data/x.parquet", 3, other=["the king", "a ship", "wind"], score=["a", "b", "c"])
     order = EvaluationOrder(model="m", output=str(tmp_path / "out"), data=str(tmp_path / "data"))
-    with pytest.raises(SpecError, match=r"column 'score' is (large_)?string: the score of a pair must be a number"):
+    with pytest.raises(SpecError, match=r"column 'score' is (large_)?string, and the score of a pair is a number"):
         evaluate_pairs(order, EvaluationSpec(text_pair="other"), EmbedSpec(model=str(tiny_model)), embed)
