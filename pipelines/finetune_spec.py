@@ -48,8 +48,8 @@ class FinetuneSpec(LearningSpec):
     group: str = ""
     """Column of groups, such as patients, none of which is split between training and evaluation."""
     eval_share: float = 0.1
-    """Share of the examples to evaluate on where no --eval_data are given, the same of each class: by the hash of the
-    id, or of the group, and of split_seed."""
+    """Share of the examples to evaluate on where no --eval_data are given, the same of each class, or of each tenth of
+    the values: by the hash of the id, or of the group, and of split_seed."""
     split_seed: int = 0
     """Decides that split alone, so that trainings of several seeds evaluate on the same examples."""
     twins: Literal["name", "drop"] = "name"

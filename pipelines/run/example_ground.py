@@ -22,6 +22,7 @@ from pipelines.stages.example_recipe import ExampleRecipe
 from pipelines.store.location import Location, locate
 from pipelines.store.models import fetch, identify
 from pipelines.store.output import expand, read_spec
+from pipelines.text.bins import bounds_of, in_bins
 from pipelines.text.document_keys import Keys
 from pipelines.text.split import Flags, Split, split_by_group, split_by_id
 
@@ -98,7 +99,7 @@ def _train(order: Order, recipe: ExampleRecipe, seen: LabelSurvey, spec: Finetun
     output = _output(order, recipe)
     before = _before(output, recipe)
     split = _split(recipe.spec, seen, before.split if before else None) if recipe.spec.eval_share else None
-    held = Decision(split=split).held_out(seen.ids, seen.groups, seen.classes)
+    held = Decision(split=split).held_out(seen.ids, seen.groups, seen.classes, seen.numbers)
     if recipe.spec.eval_share and not held.any():
         what = "groups" if spec.group else "rows"
         refuse(spec, "eval_share", f"there are too few {what} to hold out any: raise it, or give --eval_data")
@@ -164,7 +165,14 @@ def _before(output: Location, recipe: ExampleRecipe) -> Decision | None:
 def _split(spec: ExampleSpec, seen: LabelSurvey, before: Split | None) -> Split:
     """Which rows are held out; what an output has decided stays."""
     split, keys = (split_by_id, seen.ids) if seen.groups is None else (split_by_group, seen.groups)
-    return split(keys, seen.classes, len(seen.names), share=spec.eval_share, seed=spec.split_seed, before=before)
+    classes, num_classes, bounds = seen.classes, len(seen.names), np.zeros(0, np.float32)
+    if before:
+        classes, bounds = before.classes_of(seen.classes, seen.numbers), before.bounds
+    elif seen.numbers is not None:
+        bounds = bounds_of(seen.numbers, spec.eval_share)
+        classes, num_classes = in_bins(seen.numbers, bounds), len(bounds) + 1
+    made = split(keys, classes, num_classes, share=spec.eval_share, seed=spec.split_seed, before=before)
+    return replace(made, bounds=bounds)
 
 
 def _twins(spec: ExampleSpec, digests: Keys, before: Decision | None) -> Keys:

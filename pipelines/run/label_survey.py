@@ -33,6 +33,7 @@ from pipelines.stages.read import Reading, Stretch, slices_of
 from pipelines.stages.slicewise import ROW
 from pipelines.store.class_names import read_class_names
 from pipelines.store.shards import Footer, Shard, list_shards, read_footers
+from pipelines.text.bins import Floats
 from pipelines.text.document_keys import Keys
 from pipelines.text.ragged import Ragged
 
@@ -53,6 +54,7 @@ class LabelSurvey:
     """The classes in their order: the spec's, or those that there are, sorted."""
     classes: Ragged
     """n lists of places among the names."""
+    numbers: Floats | None  # [n], of regression, and scores
     ids: Keys  # [n], by which rows are told from each other
     groups: Keys | None  # [n]
     digests: Keys  # [n], of their texts
@@ -124,6 +126,7 @@ class _Looked:
 
     names: list[str]
     classes: Ragged
+    numbers: Floats | None
     ids: Keys
     groups: Keys | None
     digests: Keys
@@ -162,6 +165,7 @@ def _looked(stretch: Stretch, examples: ExampleSpec, reading: Reading) -> Iterat
         yield _Looked(
             names=found.names,
             classes=found.classes,
+            numbers=found.numbers,
             ids=ids,
             groups=groups,
             digests=found.digests(),
@@ -190,6 +194,7 @@ def _together(
             np.concatenate([np.zeros(0, np.int32), *codes]),
             np.cumsum(np.concatenate([[0], *(one.classes.lengths for one in flat)]), dtype=np.int64),
         ),
+        numbers=_numbers([one.numbers for one in flat if one.numbers is not None]),
         ids=_keys([one.ids for one in flat]),
         groups=_keys([one.groups for one in flat if one.groups is not None]) if examples.group else None,
         digests=_keys([one.digests for one in flat]),
@@ -209,6 +214,10 @@ def _used(flat: Sequence[_Looked]) -> set[str]:
 def _in_order(names: set[str], examples: ExampleSpec, reading: Reading) -> list[str]:
     kind = reading.columns.targets.get(examples.label, pa.null())
     return in_order(names, kind.value_type if is_list(kind) else kind)
+
+
+def _numbers(parts: Sequence[Floats]) -> Floats | None:
+    return np.concatenate(parts) if parts else None
 
 
 def _keys(parts: Sequence[Keys]) -> Keys:

@@ -17,12 +17,13 @@ from pipelines.stages.documents import GROUP
 from pipelines.stages.labelled import Labelled
 from pipelines.store.arrays import put_arrays, read_arrays
 from pipelines.store.location import Location
+from pipelines.text.bins import Floats
 from pipelines.text.document_keys import Keys, document_keys
 from pipelines.text.ragged import Ragged
 from pipelines.text.split import Flags, Split
 
 KEY = "_manta/split.npz"
-SPLIT = ("rarity", "thresholds", "groups", "group_is_held")
+SPLIT = ("rarity", "thresholds", "groups", "group_is_held", "bounds")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,19 +50,19 @@ class Decision:
 
     def of(self, found: Labelled, spec: ExampleSpec) -> tuple[Flags, Flags]:
         """Which documents are held out, and which are left out since their text is trained on."""
-        held = self.held_out(*keys_of(found, spec), found.classes)
+        held = self.held_out(*keys_of(found, spec), found.classes, found.numbers)
         if not len(self.twins):
             return held, np.zeros(len(held), bool)
         is_evaluated = held if self.split else np.ones(len(held), bool)
         return held, is_evaluated & np.isin(found.digests(), self.twins)
 
-    def held_out(self, keys: Keys, groups: Keys | None, classes: Ragged) -> Flags:
-        """Which documents are held out, by the keys of their ids and their classes, or by those of their groups."""
+    def held_out(self, keys: Keys, groups: Keys | None, classes: Ragged, numbers: Floats | None) -> Flags:
+        """Which documents are held out, by the keys of their ids and what is told of them, or by those of groups."""
         if self.split is None:
             return np.zeros(len(keys), bool)
         if groups is not None:
             return self.split.groups_held_out(groups)
-        return self.split.is_held_out(keys, self.split.strata(classes))
+        return self.split.is_held_out(keys, self.split.strata(self.split.classes_of(classes, numbers)))
 
 
 def keys_of(found: Labelled, spec: ExampleSpec) -> tuple[Keys, Keys | None]:
@@ -73,4 +74,4 @@ def keys_of(found: Labelled, spec: ExampleSpec) -> tuple[Keys, Keys | None]:
 def _split(arrays: Mapping[str, npt.NDArray[Any]]) -> Split | None:
     if "seed" not in arrays:
         return None
-    return Split(seed=int(arrays["seed"]), **{name: arrays[name] for name in SPLIT})
+    return Split(seed=int(arrays["seed"]), **{name: arrays[name] for name in SPLIT if name in arrays})

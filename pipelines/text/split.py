@@ -1,8 +1,8 @@
 """Which examples are held out to evaluate on: a seeded hash of the id or of the group decides, class by class.
 
-An example's stratum is the rarest of its classes. Within a stratum the examples whose hash is least are held out, as
-many as its share is, so that one number a stratum, the threshold, tells of each example what becomes of it. Groups go
-as a whole, in the stratum that most of their examples are of.
+An example's stratum is the rarest of its classes; of a number, the bin that it is in (``bins``). Within a stratum the
+examples whose hash is least are held out, as many as its share is, so that one number a stratum, the threshold, tells
+of each example what becomes of it. Groups go as a whole, in the stratum that most of their examples are of.
 
 What holds when data are added: with the split that was kept (``before``) nothing that was told moves, whatever comes.
 Decided anew, an example moves only where its hash lies between a stratum's old and new threshold, which is near the
@@ -17,6 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from pipelines.errors import StoreError
+from pipelines.text.bins import Floats, in_bins
 from pipelines.text.document_keys import Keys
 from pipelines.text.draws import Bits, bits
 from pipelines.text.ragged import Ragged
@@ -38,6 +39,11 @@ class Split:
     thresholds: Bits  # [C + 1], below which a stratum's hashes are held out; the last: of examples without a class
     groups: Keys = field(default_factory=lambda: np.zeros(0, np.uint64))  # [G], rising: those that were decided on
     group_is_held: Flags = field(default_factory=lambda: np.zeros(0, bool))  # [G]
+    bounds: Floats = field(default_factory=lambda: np.zeros(0, np.float32))  # [C - 1], between bins of numbers
+
+    def classes_of(self, classes: Ragged, numbers: Floats | None) -> Ragged:
+        """What strata are told by: the examples' classes, or the bins of their numbers where it was made by those."""
+        return classes if numbers is None or not len(self.rarity) else in_bins(numbers, self.bounds)
 
     def strata(self, classes: Ragged) -> Ints:
         """Stratum of each example, told by its classes."""

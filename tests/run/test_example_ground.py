@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from pipelines.errors import SpecError
@@ -44,6 +45,15 @@ def test_a_message_says_which_data_it_is_of(tmp_path: Path, tiny_model: Path) ->
     (tmp_path / "train" / "a.parquet").write_bytes(b"no Parquet")
     with pytest.raises(SpecError, match=r"check --train_data, and the columns that .* and --spec.label name"):
         survey_data(order(tmp_path), spec(tiny_model))
+
+
+def test_of_numbers_each_tenth_has_its_share(tmp_path: Path, tiny_model: Path) -> None:
+    rows = [{"id": n, "text": f"a {n}", "who": n // 4, "value": float(n) ** 2} for n in range(100)]
+    write_rows(tmp_path / "train" / "a.parquet", rows)
+    train, _ = survey_data(order(tmp_path), spec(tiny_model, task="regression", label="value"))
+    assert np.bincount(np.flatnonzero(train.is_evaluated) // 10).tolist() == [1] * 10
+    by_group, _ = survey_data(order(tmp_path), spec(tiny_model, task="regression", label="value", group="who"))
+    assert by_group.is_evaluated.reshape(25, 4).all(1).sum() * 4 == by_group.is_evaluated.sum() > 0
 
 
 def test_nothing_is_written(tmp_path: Path, tiny_model: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +13,7 @@ from pipelines.stages.decision import Decision, keys_of
 from pipelines.stages.labelled import Labelled, read_labelled
 from pipelines.stages.slicewise import ROW
 from pipelines.store.location import locate
+from pipelines.text.bins import bounds_of, in_bins
 from pipelines.text.split import split_by_group, split_by_id
 
 SPEC = ExampleSpec(model="m", task="classification", label="label", labels=["a", "b"], max_seqlen=16, eval_share=0.25)
@@ -48,6 +50,24 @@ def test_it_is_kept_as_it_was(tmp_path: Path) -> None:
     assert nothing is not None
     assert nothing.split is None
     assert not nothing.of(found, GROUPED)[0].any()
+
+
+def test_numbers_are_held_out_by_their_bins(tmp_path: Path) -> None:
+    spec = ExampleSpec(model="m", task="regression", label="label", max_seqlen=16, eval_share=0.25)
+    numbers = np.arange(40)
+    columns = {ROW: numbers, "id": numbers, "text": ["a"] * 40, "label": numbers / 4}
+    found = read_labelled(pa.table(columns), spec)
+    assert found.numbers is not None
+    bounds = bounds_of(found.numbers, 0.25)
+    split = split_by_id(keys_of(found, spec)[0], in_bins(found.numbers, bounds), 10, share=0.25, seed=0)
+    output = locate(str(tmp_path))
+    Decision(split=replace(split, bounds=bounds)).put(output)
+    again = Decision.read(output)
+    assert again is not None
+    held, _ = again.of(found, spec)
+    assert np.bincount(numbers[held] // 4).tolist() == [1] * 10
+    old = split_by_id(keys_of(found, spec)[0], found.classes, 0, share=0.25, seed=0)  # as it was before there were bins
+    assert Decision(split=old).of(found, spec)[0].sum() == 10
 
 
 def test_of_twins_those_to_evaluate_on_are_left_out() -> None:
