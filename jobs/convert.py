@@ -34,8 +34,8 @@ def convert(
         ray: Which Ray the job runs on.
     """
     order = Order(
-        job="convert", documents=source, source="--source", output=output, storage=storage, max_dead_letters=max_dead_letters,
-        progress=progress,
+        job="convert", documents=source, source="--source", output=output, storage=storage,
+        max_dead_letters=max_dead_letters, progress=progress,
     )  # fmt: skip
     with open_conversion(order, spec) as run:
         if run.groups:
