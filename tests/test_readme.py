@@ -21,6 +21,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from jobs.convert import convert
 from jobs.embed import embed
 from jobs.entry import parser_of
 from jobs.evaluate import evaluate
@@ -34,6 +35,7 @@ from tests.servers import S3Server
 
 pytestmark = pytest.mark.timeout(600)
 
+JOBS = (convert, embed, evaluate, finetune, predict, prepare, pretrain)
 HOUSE = Path(__file__).parent.parent
 README = (HOUSE / "README.md").read_text()
 SHARD = "sotu/sotu-00-of-08.parquet"
@@ -145,6 +147,9 @@ def test_command(command: str, desk: Desk) -> None:
         assert re.search(r"^pretrain \S+: 2 steps", told, re.MULTILINE)
     elif "jobs.finetune" in command:
         assert re.search(r"^finetune \S+: 2 steps", told, re.MULTILINE)
+    elif "jobs.convert" in command:
+        assert re.search(r"^convert \S+: 2 documents in 1 shard", told, re.MULTILINE)
+        assert re.search(r"^embed \S+: 2 documents, 2 rows", told, re.MULTILINE)
     else:
         assert told.startswith(("embed", "predict", "[-0.", "[0.", '{"tokens"'))
 
@@ -182,7 +187,7 @@ def rows(output: Path | str, filesystem: Any = None) -> pa.Table:
 
 
 def test_every_flag_named_is_a_flag() -> None:
-    help_text = "".join(parser_of(job).format_help() for job in (embed, evaluate, finetune, predict, prepare, pretrain))
+    help_text = "".join(parser_of(job).format_help() for job in JOBS)
     help_text += parser_for("embed").format_help()
     others = {"working", "whole", "num_shards"}  # of other commands
     flags = set(re.findall(r"--([a-z_]+(?:\.[a-z_]+)*)", README)) - others

@@ -22,6 +22,10 @@ from pipelines.store.columns import plain_schema
 
 ID, TEXT = "id", "text"
 KINDS = {"string": pa.string(), "int64": pa.int64(), "float64": pa.float64(), "bool": pa.bool_()}
+WORDS: dict[type, str] = {
+    **{bool: "true or false", int: "a whole number", float: "a number", str: "a string"},
+    **{list: "a list", dict: "an object"},
+}
 CAST = (TypeError, ValueError, OverflowError)
 """What pyarrow raises for values that are of another type."""
 
@@ -132,6 +136,11 @@ def schema_of(records: Iterable[Record], name: str, spec: ConvertSpec) -> pa.Sch
     )
 
 
+def word(value: Any) -> str:
+    """What JSON calls a value of this type."""
+    return WORDS.get(type(value), "a null")
+
+
 def _type(column: str, values: Sequence[Any], lines: Sequence[int], name: str) -> pa.DataType:
     try:
         return pa.array(values).type
@@ -142,11 +151,9 @@ def _type(column: str, values: Sequence[Any], lines: Sequence[int], name: str) -
         raise SpecError(f"{name}: column {column!r} has {kind}; {_remedy(column)}") from None
     except CAST:
         place = _first_conflict(values)
-        before, other = (type(one).__name__ for one in (_first(values), values[place]))
-        raise SpecError(
-            f"{name}, line {lines[place]:,}: column {column!r} has {'another ' + other if before == other else other} "
-            f"where {before} was before; {_remedy(column)}"
-        ) from None
+        before, other = word(next(one for one in values if one is not None)), word(values[place])
+        told = f"{other} where {before} was before" if before != other else f"{other} that goes with none before"
+        raise SpecError(f"{name}, line {lines[place]:,}: column {column!r} has {told}; {_remedy(column)}") from None
 
 
 def _first_conflict(values: Sequence[Any]) -> int:
@@ -160,10 +167,6 @@ def _first_conflict(values: Sequence[Any]) -> int:
         except CAST:
             high = middle
     return low
-
-
-def _first(values: Sequence[Any]) -> Any:
-    return next(one for one in values if one is not None)
 
 
 def _remedy(column: str) -> str:

@@ -13,7 +13,7 @@ import numpy as np
 import pyarrow as pa
 
 from pipelines.errors import ShardError
-from pipelines.stages.record_columns import CAST, ID, TEXT, RecordColumns
+from pipelines.stages.record_columns import CAST, ID, TEXT, RecordColumns, word
 from pipelines.stages.records import Record
 from pipelines.store.columns import no_utf8, plain
 
@@ -29,7 +29,6 @@ PLAIN: dict[str, set[type]] = {
 """Types of the values of JSON that go into a column of this type. (pyarrow would cut 1.5 to a whole number.)"""
 
 PARSED = ("int64", "double", "bool")
-WORDS = {"dict": "an object", "list": "a list", "str": "a string", "int": "a whole number", "float": "a number"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,8 +100,7 @@ class Tables:
             try:
                 in_type([one], column.type)
             except CAST:
-                what = WORDS.get(type(one).__name__, type(one).__name__)
-                bad.setdefault(place, f"column {column.name!r} is {what} that is no {column.type} (--spec.types)")
+                bad.setdefault(place, f"column {column.name!r} is {word(one)} that is no {column.type} (--spec.types)")
                 values[place] = None
         return in_type(values, column.type)
 

@@ -49,7 +49,9 @@ def test_columns_are_those_of_all_files_and_stay(tmp_path: Path) -> None:
 
 def test_nothing_is_claimed_where_the_files_are_wrong(tmp_path: Path) -> None:
     write(tmp_path / "in/a.jsonl", {"text": "a", "n": 1}, {"text": "b", "n": "secret words"})
-    with pytest.raises(SpecError, match=r"^a.jsonl, line 2: column 'n' has str where int was before") as told:
+    with pytest.raises(
+        SpecError, match=r"^a.jsonl, line 2: column 'n' has a string where a whole number was before"
+    ) as told:
         survey(tmp_path)
     assert "secret" not in str(told.value)
     write(tmp_path / "in/a.jsonl", "[", "1]")

@@ -76,9 +76,15 @@ def test_an_object_without_fields_is_kept_as_its_json() -> None:
 @pytest.mark.parametrize(
     ("rows", "words"),
     [
-        (({"n": 1}, {"n": None}, {"n": "x"}), r"x.jsonl, line 7: column 'n' has str where int was before; .*types"),
-        (({"n": True}, {"n": 1}), r"line 6: column 'n' has int where bool"),
-        (({"n": {"a": 1}}, {"n": {"a": 2}}, {"n": {"a": "s"}}), r"line 7: column 'n' has another dict where dict was"),
+        (
+            ({"n": 1}, {"n": None}, {"n": "x"}),
+            r"x.jsonl, line 7: column 'n' has a string where a whole number was before; .*types",
+        ),
+        (({"n": True}, {"n": 1}), r"line 6: column 'n' has a whole number where true or false"),
+        (
+            ({"n": {"a": 1}}, {"n": {"a": 2}}, {"n": {"a": "s"}}),
+            r"line 7: column 'n' has an object that goes with none before",
+        ),
         (({"n": [1]}, {"n": 2}), r"""line 6: .*: --spec.types '\{"n": "string"\}'"""),
         (({"n": 2**70},), "column 'n' has a whole number beyond 64 bits"),
     ],
