@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import torch
 
 from tests.faults.nodes import Head
 from tests.faults.runs import (
@@ -51,3 +53,12 @@ def undisturbed(tiny_model: Path, corpus: Corpus, tmp_path_factory: pytest.TempP
     assert without_ray(tiny_model, corpus.folder, output) == 0
     check_whole(output, corpus.ids)
     return output
+
+
+@pytest.fixture
+def one_thread() -> Iterator[None]:
+    """As the worker has: other numbers of threads add up in another order."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -31,15 +30,6 @@ FLAGS = (
     "last", "--train.num_cpus", "1", "--train.checkpoint_steps", "20", "--train.log_steps", "1", "--train.trace",
     "true", "--progress", "log",
 )  # fmt: skip
-
-
-@pytest.fixture
-def one_thread() -> Iterator[None]:
-    """As the worker has: other numbers of threads add up in another order."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 @pytest.mark.timeout(900)

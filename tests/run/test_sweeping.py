@@ -114,7 +114,7 @@ def test_each_label_has_a_best_model_of_its_own(tiny_model: Path, tmp_path: Path
 
 
 @pytest.mark.usefixtures("ray_session")
-def test_a_sweep_that_is_stopped_goes_on(tiny_model: Path, tmp_path: Path) -> None:
+def test_a_sweep_that_is_stopped_keeps_checkpoints_of_all_at_work(tiny_model: Path, tmp_path: Path) -> None:
     spec = spec_for(tiny_model, epochs=600.0)
     runs = [tmp_path / f"out/runs/seed{seed}" for seed in (0, 1)]
 
