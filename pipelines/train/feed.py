@@ -11,6 +11,7 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 
+from pipelines.examples import CONTEXT
 from pipelines.instances import ROW_GROUP
 from pipelines.text.training_batch import Instances
 from pipelines.train.row_groups import RowGroupReader, RowGroups
@@ -40,6 +41,23 @@ class Feed:
         places = self._streams.share(position, batch_size, rank, world)
         open_groups = max(len(np.unique(places.group)), -(-self._num_streams // world))
         return self._reader.instances(places, max_kept=open_groups * 5 // 4 + 2)  # some to spare, at ends of streams
+
+    def at(self, positions: Ints) -> Instances:
+        """The instances at these positions, in the order asked for."""
+        return self._reader.instances(self._streams.locate(positions), max_kept=1)
+
+    def of_whole_documents(self, most: int) -> Ints:
+        """Positions, in order, of at most so many instances of the first epoch: those of a document all, or none.
+
+        Documents are told by their ids, which it reads; the first one is among them in any case.
+        """
+        numbers = self._streams.locate(np.arange(self.num_instances)).number
+        _, first, document, counts = np.unique(
+            np.array(self.documents(numbers)), return_index=True, return_inverse=True, return_counts=True
+        )
+        by_place = np.argsort(first)
+        num = max(1, int((np.cumsum(counts[by_place]) <= most).sum()))
+        return np.flatnonzero(np.isin(document, by_place[:num]))
 
     def documents(self, numbers: Ints) -> list[str]:
         """Ids of the documents that the instances of these numbers are of; it reads them."""
@@ -81,10 +99,14 @@ def held_out_share(
 ) -> Instances:
     """A rank's share of at most so many held-out instances, these columns beside: the same ones in every run.
 
+    Of windows, which have their context beside them, those of one document are all among them, or none: the answer to a
+    question is the best of its windows'.
+
     All ranks together have each once. A rank has none where there are fewer instances than ranks. SpecError where there
     are none at all.
     """
     feed = Feed(row_groups, num_streams=1, seed=EVALUATION_SEED, columns=columns)
-    num = min(max_instances, feed.num_instances)
-    begin, stop = rank * num // world, (rank + 1) * num // world
-    return feed.share(begin, stop - begin, 0, 1)
+    chosen = np.arange(min(max_instances, feed.num_instances))
+    if CONTEXT in columns and len(chosen) < feed.num_instances:
+        chosen = feed.of_whole_documents(max_instances)
+    return feed.at(chosen[rank * len(chosen) // world : (rank + 1) * len(chosen) // world])

@@ -94,6 +94,28 @@ def test_held_out_instances_are_the_same_at_any_number_of_ranks(location: Locati
     assert [len(share) for share in shares(2, 3)] == [0, 1, 1]
 
 
+def test_the_windows_of_a_question_stay_together(location: Location) -> None:
+    windows = [3, 1, 2, 4, 1, 2, 3, 4]  # of each question
+    rows = [
+        example(
+            [1, number, 2], id=f"q{number}", answer_start=0, answer_end=0, char_starts=[-1, 0, -1],
+            char_ends=[-1, 1, -1], context="x", answers=["x"],
+        )
+        for number, count in enumerate(windows) for _ in range(count)
+    ]  # fmt: skip
+    put_examples(location, "parts/a.parquet", "question_answering", rows, row_group=4)
+    row_groups = list_row_groups(location, ["parts/a.parquet"])
+    for most in (1, 7, 12, 19):
+        found: Counter[str] = Counter()
+        for rank in range(3):
+            share = held_out_share(row_groups, max_instances=most, rank=rank, world=3, columns=["context", "id"])
+            found.update(share.beside["id"].tolist())
+        assert all(count == windows[int(name[1:])] for name, count in found.items())
+        assert len(found) == 1 if most == 1 else most - 4 < found.total() <= most
+    whole = held_out_share(row_groups, max_instances=20, rank=0, world=1, columns=["context", "id"])
+    assert Counter(whole.beside["id"].tolist()) == {f"q{number}": count for number, count in enumerate(windows)}
+
+
 def test_targets_come_beside_the_examples(location: Location) -> None:
     rows = [example([1, 10 + n, 2], labels=list(range(n % 3))) for n in range(20)]
     put_examples(location, "parts/a.parquet", "multi_label", rows)
