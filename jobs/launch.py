@@ -52,7 +52,8 @@ def read(job: str, words: Sequence[str]) -> tuple[Submission, dict[str, bool]]:
 def parser_for(job: str) -> Any:
     """The parser of a job with the flags of its launch. SpecError where there is no such job."""
     if job not in ORDERS:
-        raise SpecError(f"{job or 'no job'} can't be launched: write {USAGE}, with one of {', '.join(ORDERS)}")
+        told = f"there is no job {job!r} to launch" if job else "no job is named"
+        raise SpecError(f"{told}: write {USAGE}, with one of {', '.join(ORDERS)}")
     parser = parser_of(_function(job))
     parser.usage = USAGE.replace("JOB", job)
     parser.add_class_arguments(Launching)

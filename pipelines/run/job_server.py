@@ -41,7 +41,7 @@ def connect(address: str = "") -> JobSubmissionClient:
         raise SpecError(_refused(url, error)) from error
     except (OSError, RuntimeError, ValueError, KeyError) as error:  # requests' own are OSErrors
         raise SpecError(
-            f"what answers at {url} is no dashboard of Ray ({_first_line(error)}): name the head's, http://HEAD:8265"
+            f"what answers at {url} is no dashboard of Ray ({_fact(error)}): name the head's, http://HEAD:8265"
         ) from error
     theirs = client._server_ray_version
     if theirs != ray.__version__:
@@ -74,7 +74,7 @@ def _asked(told: str, address: str) -> str:
             return get_address_for_submission_client(address)
     except (OSError, RuntimeError, ValueError, RayError) as error:
         raise SpecError(
-            f"{told} tells no dashboard ({_first_line(error)}): write --address http://HEAD:8265, and check the token"
+            f"{told} tells no dashboard ({_fact(error)}): write --address http://HEAD:8265, and check the token"
         ) from error
 
 
@@ -94,13 +94,14 @@ def _knock(url: str) -> None:
 
 def _refused(url: str, error: AuthenticationError) -> str:
     return (
-        f"the cluster at {url} refuses this token ({_first_line(error)}): set RAY_AUTH_MODE=token, and the cluster's "
-        "token by RAY_AUTH_TOKEN, by RAY_AUTH_TOKEN_PATH or in ~/.ray/auth_token"
+        f"the cluster at {url} lets nobody in without its token ({_fact(error)}): set RAY_AUTH_MODE=token, "
+        "and the token by RAY_AUTH_TOKEN, by RAY_AUTH_TOKEN_PATH or in ~/.ray/auth_token"
     )
 
 
-def _first_line(error: BaseException) -> str:
-    return (str(error).splitlines() or [type(error).__name__])[0].rstrip(".")
+def _fact(error: BaseException) -> str:
+    """What it says first: Ray goes on with advice of its own."""
+    return (str(error).splitlines() or [type(error).__name__])[0].split(". ")[0].rstrip(".")
 
 
 @contextmanager

@@ -134,5 +134,7 @@ def test_a_wrong_token_is_told_before_anything_is_submitted(head: Head, tmp_path
         timeout=PATIENCE_SECONDS, check=False,
     )  # fmt: skip
     assert (refused.returncode, refused.stdout, refused.stderr.count("\n")) == (2, "", 1), refused.stderr
-    assert refused.stderr.startswith(f"SpecError: the cluster at {head.dashboard} refuses this token")
+    assert refused.stderr.startswith(
+        f"SpecError: the cluster at {head.dashboard} lets nobody in without its token (Auth"
+    )
     assert len(client_of(head).list_jobs()) == before

@@ -61,8 +61,8 @@ def test_each_job_can_be_launched_but_not_without_its_data(job: str) -> None:
 @pytest.mark.parametrize(
     ("words", "told"),
     [
-        ([], "no job can't be launched"),
-        (["emebd"], "emebd can't be launched: write python -m jobs.launch JOB"),
+        ([], "no job is named: write python"),
+        (["emebd"], "there is no job 'emebd' to launch: write python -m jobs.launch JOB"),
         (["embed", "--documents", "s3://c/"], "--spec.model is missing"),
         (["embed", *flags_of(CONFIG), "--spec.dim", "0"], "EmbedSpec.dim is 0"),
         (["embed", *flags_of(CONFIG), "--gpu.max_actors", "0"], "EncodePool.max_actors is 0"),
