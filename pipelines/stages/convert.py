@@ -26,9 +26,10 @@ from pipelines.stages.record_tables import BATCH_BYTES, Letter, Tables
 from pipelines.stages.records import records
 from pipelines.stages.slicewise import private_bytes
 from pipelines.store.conversion import DEAD_LETTERS, Done, Group, finish_group
+from pipelines.store.formats import format_of
 from pipelines.store.location import Location
 from pipelines.store.shards import Shard
-from pipelines.store.sources import Source, compression_of, format_of, open_source, read_batches
+from pipelines.store.sources import Source, compression_of, open_source, read_batches
 
 GROUP_ROWS = 16384
 GROUP_BYTES = 16 * 2**20

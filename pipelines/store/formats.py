@@ -1,7 +1,6 @@
 """Files that hold text but are no Parquet, known by their names, and the commands that make Parquet of them.
 
-The commands are polars', which takes strings as they are: ids such as "007", or that look like a UUID or a date, stay
-what they are. A converted file has a name of its own, so that no command writes over a shard.
+What is converted or unpacked has a name of its own, so that no command writes over a shard.
 """
 
 from __future__ import annotations
@@ -11,50 +10,60 @@ from pathlib import PurePosixPath
 
 from pipelines.store.location import Location
 
-READERS = {
-    ".jsonl": "polars.scan_ndjson({source}, infer_schema_length=None)",
-    ".ndjson": "polars.scan_ndjson({source}, infer_schema_length=None)",
-    ".json": "polars.scan_ndjson({source}, infer_schema_length=None)",
-    ".csv": "polars.scan_csv({source}, infer_schema=False)",
-    ".tsv": r"polars.scan_csv({source}, infer_schema=False, separator='\t')",
-    ".txt": "polars.scan_lines({source}, name='text')",
-}
-"""What reads a format, by suffix; of .txt each line is a document, and what is large in .json is mostly lines of it."""
-
-READ_PACKED = (".gz", ".zst")
-"""Compressions that the readers see through."""
+FORMATS = (".jsonl", ".ndjson", ".json", ".csv", ".tsv", ".txt", ".arrow")
+"""What ``jobs.convert`` reads, by suffix; what is large in .json is mostly lines of it."""
 
 UNPACKED = {".gz": "gzip", ".zst": "zstd", ".bz2": "bz2"}
 """Compressions by suffix, as pyarrow calls them."""
 
-OTHERS = (*READERS, *UNPACKED, ".xz", ".zip", ".arrow", ".avro", ".orc")
+OTHERS = (*FORMATS, *UNPACKED, ".xz", ".zip", ".avro", ".orc")
 """Suffixes of files that hold text but are no Parquet."""
+
+
+def format_of(name: str) -> str:
+    """The suffix that tells a file's format, without that of its compression; "" for none that can be converted."""
+    path = PurePosixPath(name.lower())
+    inner = PurePosixPath(path.stem) if path.suffix in UNPACKED else path
+    return inner.suffix if inner.suffix in FORMATS else ""
 
 
 def conversion(location: Location) -> str:
     """The shell command that makes Parquet of a file, or unpacks it; "" where there is none in one line.
 
-    A file on a disk is converted beside itself, one from elsewhere into the working folder.
+    What comes of a file on a disk is put beside it, of one from elsewhere into the working folder.
     """
     path = PurePosixPath(str(location))
+    if format_of(path.name):
+        return _convert(location, f"{path.name}-corpus")
     outer = path.suffix.lower()
-    inner = PurePosixPath(path.stem).suffix.lower()
-    reader = READERS.get(inner if outer in READ_PACKED else outer)
-    if reader:
-        return _command(location, "polars", f"{reader}.sink_parquet(sys.argv[2])", f"{path.name}.parquet")
     if outer not in UNPACKED:
         return ""
-    unpacked = f"pyarrow.input_stream({{source}}, '{UNPACKED[outer]}')"
-    name = f"{path.name}.parquet" if inner in (".parquet", ".parq") else path.stem
-    return _command(location, "pyarrow, shutil", f"shutil.copyfileobj({unpacked}, open(sys.argv[2], 'xb'))", name)
+    is_parquet = PurePosixPath(path.stem).suffix.lower() in (".parquet", ".parq")
+    return _unpack(location, UNPACKED[outer], f"{path.name}.parquet" if is_parquet else path.stem)
 
 
-def _command(location: Location, libraries: str, code: str, name: str) -> str:
-    if location.is_local:
-        source, target = "sys.argv[1]", str(PurePosixPath(str(location)).with_name(name))
-    else:
-        source, target, libraries = "fsspec.open(sys.argv[1]).open()", name, f"fsspec, {libraries}"
+def _convert(location: Location, name: str) -> str:
+    storage = {"endpoint": location.storage.endpoint, "profile": location.storage.profile}
+    told = [f"--storage.{key} {shlex.quote(value)}" for key, value in storage.items() if value and _is_s3(location)]
+    source, target = shlex.quote(str(location)), shlex.quote(_target(location, name))
+    return " ".join([f"python -m jobs.convert --source {source} --output {target}", *told])
+
+
+def _unpack(location: Location, compression: str, name: str) -> str:
+    source, libraries = "sys.argv[1]", "pyarrow, shutil"
+    if not location.is_local:
+        source, libraries = "fsspec.open(sys.argv[1]).open()", f"fsspec, {libraries}"
+    unpacked = f"pyarrow.input_stream({source}, '{compression}')"
+    script = f"\"import {libraries}, sys; shutil.copyfileobj({unpacked}, open(sys.argv[2], 'xb'))\""
     variables = {"AWS_ENDPOINT_URL_S3": location.storage.endpoint, "AWS_PROFILE": location.storage.profile}
-    told = [f"{key}={shlex.quote(value)}" for key, value in variables.items() if value and location.protocol == "s3"]
-    script = f'"import {libraries}, sys; {code.format(source=source)}"'
+    told = [f"{key}={shlex.quote(value)}" for key, value in variables.items() if value and _is_s3(location)]
+    target = _target(location, name)
     return " ".join([*told, "python -c", script, shlex.quote(str(location)), shlex.quote(target)])
+
+
+def _target(location: Location, name: str) -> str:
+    return str(PurePosixPath(str(location)).with_name(name)) if location.is_local else name
+
+
+def _is_s3(location: Location) -> bool:
+    return location.protocol == "s3"

@@ -15,11 +15,10 @@ import pyarrow as pa
 from pipelines.errors import ShardError, SpecError, StoreError
 from pipelines.spec import Storage
 from pipelines.store.failures import explain, is_outside, is_parquet
-from pipelines.store.formats import READERS, UNPACKED
+from pipelines.store.formats import FORMATS, UNPACKED, format_of
 from pipelines.store.location import Location, locate
 from pipelines.store.shards import BESIDE, Shard, check_version, list_files, refuse_odd_name
 
-FORMATS = (*READERS, ".arrow")
 STATE, SPLITS = "state.json", "dataset_dict.json"
 DESCRIPTIONS = (STATE, SPLITS, "dataset_info.json", "dataset_infos.json")
 """What the library ``datasets`` writes beside its data; none of them holds documents."""
@@ -63,13 +62,6 @@ def list_sources(named: str | list[str], storage: Storage = Storage()) -> list[S
             f"{', '.join(FORMATS)} (packed as {', '.join(UNPACKED)} too)"
         )
     return sorted(found, key=lambda source: (source.split, source.file.name))
-
-
-def format_of(name: str) -> str:
-    """The suffix that tells a file's format; "" for none that is known."""
-    path = PurePosixPath(name.lower())
-    inner = PurePosixPath(path.stem) if path.suffix in UNPACKED else path
-    return inner.suffix if inner.suffix in FORMATS else ""
 
 
 def compression_of(name: str) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import json
 import os
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -19,13 +20,14 @@ import pytest
 from jobs import entry
 from jobs.convert import convert
 from pipelines.convert_spec import ConvertSpec
-from pipelines.errors import ShardError
+from pipelines.errors import ShardError, SpecError
 from pipelines.run.conversion import open_conversion
 from pipelines.run.order import Order
 from pipelines.spec import EmbedSpec
 from pipelines.stages.convert import converted
 from pipelines.store.lease import hold
 from pipelines.store.location import locate
+from pipelines.store.shards import list_shards
 from tests.saved_dataset import save_splits
 from tests.servers import S3Server
 from tests.sources import ROOT
@@ -172,6 +174,18 @@ def test_what_went_wrong_is_the_exit_code(ray_session: None, tmp_path: Path) -> 
     (tmp_path / "in/b.jsonl").unlink()
     assert run(tmp_path) == 3
     assert list(report(tmp_path)["set_aside"]) == ["b.jsonl.gz"]
+
+
+def test_the_command_that_a_refusal_tells_makes_a_corpus(ray_session: None, tmp_path: Path) -> None:
+    (tmp_path / "it's.jsonl").write_text(lines(0, 3))
+    with pytest.raises(SpecError) as refusal:
+        list_shards(str(tmp_path))
+    words = shlex.split(str(refusal.value).partition("what converts it: ")[2])
+    assert words[:3] == ["python", "-m", "jobs.convert"]
+    with own_data_context():
+        assert entry.run(convert, words[3:]) == 0
+    (shard,) = list_shards(str(tmp_path / "it's.jsonl-corpus"))
+    assert pq.read_table(shard.uri)["id"].to_pylist() == ["d0", "d1", "d2"]
 
 
 def test_one_run_at_a_time(made: tuple[Path, int], capsys: pytest.CaptureFixture[str]) -> None:

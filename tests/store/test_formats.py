@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import bz2
 import gzip
 import os
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -21,8 +21,6 @@ from tests.servers import S3Server
 ID = "0b8f4a3e-9d52-4c0c-bb5e-0a8f2a4f0c11"
 """An id that looks like a number of some kind, but is a string."""
 
-LINES = f'{{"id": "{ID}", "text": "2024-01-01"}}\n{{"id": "007", "text": "two\\nlines"}}\n'.encode()
-TABLE = f'id,text\n{ID},2024-01-01\n007,"two\nlines"\n'.encode()
 ROWS = [{"id": ID, "text": "2024-01-01"}, {"id": "007", "text": "two\nlines"}]
 
 
@@ -36,18 +34,7 @@ def parquet() -> bytes:
     return bytes(sink.getvalue())
 
 
-FILES = {
-    "a b.jsonl": LINES,
-    "a.JSONL.gz": gzip.compress(LINES),
-    "a.json.gz": gzip.compress(LINES),
-    "a.json": LINES,
-    "a.ndjson.zst": zstd(LINES),
-    "a'b.csv": TABLE,
-    "a.csv.gz": gzip.compress(TABLE),
-    "a.tsv": TABLE.replace(b",", b"\t"),
-    "a.parquet.gz": gzip.compress(parquet()),
-    "a.parquet.zst": zstd(parquet()),
-}
+FILES = {"a.parquet.gz": gzip.compress(parquet()), "a'b.parquet.zst": zstd(parquet())}
 
 
 def run(command: str, folder: Path, **environment: str) -> subprocess.CompletedProcess[str]:
@@ -59,44 +46,54 @@ def run(command: str, folder: Path, **environment: str) -> subprocess.CompletedP
     )  # fmt: skip
 
 
-def test_commands_convert_beside_the_file_and_keep_strings_as_they_are(tmp_path: Path) -> None:
+def test_packed_parquet_is_unpacked_beside_itself(tmp_path: Path) -> None:
     for name, data in FILES.items():
         (tmp_path / name).write_bytes(data)
     (tmp_path / "a.parquet").write_bytes(b"a shard that is there")
     command = "\n".join(["set -e", *(conversion(locate(str(tmp_path / name))) for name in FILES)])
     done = run(command, Path("/"))
     assert done.returncode == 0, done.stderr
-    found = {name: pq.read_table(tmp_path / f"{name}.parquet").to_pylist() for name in FILES}
-    assert found == dict.fromkeys(FILES, ROWS)
+    assert {name: pq.read_table(tmp_path / f"{name}.parquet").to_pylist() for name in FILES} == dict.fromkeys(
+        FILES, ROWS
+    )
     assert (tmp_path / "a.parquet").read_bytes() == b"a shard that is there"
 
 
-def test_lines_of_text_are_documents_and_what_is_packed_otherwise_is_unpacked(tmp_path: Path) -> None:
-    (tmp_path / "a.txt").write_text('one, two\n\n"three\n')
-    (tmp_path / "a.csv.bz2").write_bytes(bz2.compress(TABLE))
+def test_what_is_packed_otherwise_is_unpacked_and_nothing_written_over(tmp_path: Path) -> None:
     (tmp_path / "part-0.gz").write_bytes(gzip.compress(b"who knows"))
-    commands = [conversion(locate(str(tmp_path / name))) for name in ("a.txt", "a.csv.bz2", "part-0.gz")]
-    done = run("\n".join(["set -e", *commands]), tmp_path)
-    assert done.returncode == 0, done.stderr
-    assert pq.read_table(tmp_path / "a.txt.parquet").to_pydict() == {"text": ["one, two", "", '"three']}
-    assert (tmp_path / "a.csv").read_bytes() == TABLE
+    command = conversion(locate(str(tmp_path / "part-0.gz")))
+    assert run(command, tmp_path).returncode == 0
     assert (tmp_path / "part-0").read_bytes() == b"who knows"
-    assert "FileExistsError" in run(commands[-1], tmp_path).stderr  # nothing is written over
+    assert "FileExistsError" in run(command, tmp_path).stderr
 
 
-def test_files_from_elsewhere_are_converted_into_the_working_folder(
+def test_files_from_elsewhere_are_unpacked_into_the_working_folder(
     s3_server: S3Server, session_bucket: str, tmp_path: Path
 ) -> None:
     storage = Storage(endpoint=s3_server.endpoint)  # as by --storage.endpoint: the environment does not name it
     secrets = {name: value for name, value in s3_server.environment.items() if "ENDPOINT" not in name}
-    for name in ("a.JSONL.gz", "a.parquet.zst"):
-        s3_server.client().pipe_file(f"{session_bucket}/formats/{name}", FILES[name])
-        done = run(conversion(locate(f"s3://{session_bucket}/formats/{name}", storage)), tmp_path, **secrets)
-        assert done.returncode == 0, done.stderr
-        assert pq.read_table(tmp_path / f"{name}.parquet").to_pylist() == ROWS
+    s3_server.client().pipe_file(f"{session_bucket}/formats/a.parquet.gz", FILES["a.parquet.gz"])
+    done = run(conversion(locate(f"s3://{session_bucket}/formats/a.parquet.gz", storage)), tmp_path, **secrets)
+    assert done.returncode == 0, done.stderr
+    assert pq.read_table(tmp_path / "a.parquet.gz.parquet").to_pylist() == ROWS
 
 
-@pytest.mark.parametrize("name", ["a.zip", "a.jsonl.xz", "a.arrow", "a.avro", "a.orc"])
+@pytest.mark.parametrize("name", ["a b.jsonl", "a.JSONL.gz", "a.ndjson.zst", "a.csv.bz2", "a.txt", "a.arrow", "a.json"])
+def test_texts_are_converted_beside_themselves(name: str) -> None:
+    source, target = f"/x y/{name}", f"/x y/{name}-corpus"
+    words = ["python", "-m", "jobs.convert", "--source", source, "--output", target]
+    assert shlex.split(conversion(locate(source))) == words
+
+
+def test_of_texts_from_elsewhere_the_store_is_told() -> None:
+    storage = Storage(endpoint="http://h:1", profile="me")
+    assert conversion(locate("s3://b/in/a.csv.gz", storage)) == (
+        "python -m jobs.convert --source s3://b/in/a.csv.gz --output a.csv.gz-corpus "
+        "--storage.endpoint http://h:1 --storage.profile me"
+    )
+
+
+@pytest.mark.parametrize("name", ["a.zip", "a.jsonl.xz", "a.avro", "a.orc"])
 def test_of_some_no_line_makes_parquet(name: str) -> None:
     assert conversion(locate(f"/x/{name}")) == ""
 
