@@ -21,6 +21,7 @@ import jsonargparse
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from benchmarks import bag_of_words
 from benchmarks.contest import in_turn, publish, when_and_where
 from benchmarks.finetune_peers import WARM_UP_STEPS
 from benchmarks.machine import table
@@ -77,19 +78,6 @@ def split() -> tuple[pa.Table, pa.Table]:
     rows = reviews()
     held_out = is_held_out(document_keys(rows["film"].to_pylist()), HELD_OUT)
     return rows.filter(pa.array(~held_out)), rows.filter(pa.array(held_out))
-
-
-def bag_of_words(train: pa.Table, held_out: pa.Table) -> float:
-    """Accuracy of a logistic regression on TF-IDF."""
-    from sklearn.feature_extraction.text import TfidfVectorizer  # type: ignore[import-untyped]
-    from sklearn.linear_model import LogisticRegression  # type: ignore[import-untyped]
-    from sklearn.pipeline import make_pipeline  # type: ignore[import-untyped]
-
-    model = make_pipeline(
-        TfidfVectorizer(ngram_range=(1, 2), sublinear_tf=True), LogisticRegression(C=10, max_iter=1000)
-    )
-    model.fit(train["text"].to_pylist(), train["label"].to_pylist())
-    return float(model.score(held_out["text"].to_pylist(), held_out["label"].to_pylist()))
 
 
 def run(name: str, folder: Path, settings: dict[str, Any]) -> Ran:
@@ -168,7 +156,7 @@ def main(
         command=f"python -m benchmarks.finetune --batch {batch} --steps {steps} --rounds {rounds}",
         measured=when_and_where(), model=model, train=train.num_rows, held_out=held_out.num_rows, batch=batch,
         max_seqlen=max_seqlen, steps=steps, warm_up=WARM_UP_STEPS, learning_rate=learning_rate, rounds=rounds,
-        results=compare(played), by_round=by_round(played), baseline=bag_of_words(train, held_out),
+        results=compare(played), by_round=by_round(played), baseline=bag_of_words.accuracy(train, held_out),
         commonest=max(map(labels.count, set(labels))) / len(labels),
     )  # fmt: skip
     publish(page, "finetune", results)
