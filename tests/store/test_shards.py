@@ -106,7 +106,7 @@ def test_a_json_file_lies_beside_unless_it_is_named_itself(tmp_path: Path) -> No
     (tmp_path / "a.json").write_text("{}")
     with pytest.raises(SpecError, match="there is no Parquet file in"):
         list_shards(str(tmp_path))
-    with pytest.raises(SpecError, match="what converts it: python -m jobs.convert"):
+    with pytest.raises(SpecError, match=r"what converts it: python -m jobs\.convert"):
         list_shards(str(tmp_path / "a.json"))
 
 
