@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import signal
 import subprocess
+import sys
 import tomllib
 
 import pytest
@@ -39,14 +40,28 @@ def test_what_is_installed_is_the_lock_s() -> None:
     assert len(installs) == 2
     for command in installs:
         assert "--constraint requirements.lock" in command
-        for package in command.split("requirements.lock")[1].split():
-            assert package == "." or locked(package)
+        after = command.split("requirements.lock")[1].replace("--requirement asked.txt", "")
+        assert all(locked(package) for package in after.split())
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     names = [re.split(r"[\[<>=!~; ]", name)[0] for name in project["dependencies"]]
     assert all(locked(name.lower()) for name in names)
     python = re.match(r"python:(3\.\d+)", all_of("FROM")[0])
     assert python is not None
     assert f"Programming Language :: Python :: {python[1]}" in project["classifiers"]
+
+
+def test_what_is_asked_for_is_what_the_project_depends_on() -> None:
+    """As the build itself asks: Python's own words, run by a shell."""
+    (run,) = (run for run in all_of("RUN") if "tomllib" in run)
+    asking = run.split(">")[0]
+    asked = subprocess.run(
+        ["bash", "-ec", f"python() {{ '{sys.executable}' \"$@\"; }}; {asking}"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert asked.stdout.splitlines() == tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["dependencies"]
 
 
 def test_it_is_built_of_the_code_alone() -> None:

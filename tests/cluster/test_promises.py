@@ -11,6 +11,7 @@ import pytest
 
 from jobs.embed import embed
 from jobs.entry import parse
+from jobs.launch import read
 from jobs.pretrain import pretrain
 from pipelines.errors import LeaseError, ShardError, SpecError
 from pipelines.learning_spec import TrainPool
@@ -34,6 +35,7 @@ from tests.cluster.files import (
     ray_spec,
     texts,
 )
+from tests.sources import ROOT
 
 CLOUDS = LAUNCHER[:2]
 MINILM = ModelSize(num_parameters=10_600_000)
@@ -259,9 +261,7 @@ def command_of(name: str) -> list[str]:
     if name in RAY:
         return shlex.split(document(name)["spec"]["entrypoint"])
     (container,) = document(name)["spec"]["jobTemplate"]["spec"]["template"]["spec"]["containers"]
-    assert container["command"][:3] == ["ray", "job", "submit"]
-    assert container["command"][-1] == "--"
-    return list(container["args"])
+    return [*container["command"], *container["args"]]
 
 
 @pytest.mark.parametrize(
@@ -269,7 +269,6 @@ def command_of(name: str) -> list[str]:
     [
         ("kuberay/rayjob-embed.yaml", embed, ["pass-dead-letters"]),
         ("kuberay/rayjob-pretrain.yaml", pretrain, []),
-        ("kuberay/cronjob-embed.yaml", embed, ["pass-dead-letters"]),
     ],
 )
 def test_jobs_take_the_commands_that_run_them(name: str, job: Callable[..., int], before: list[str]) -> None:
@@ -285,16 +284,28 @@ def test_jobs_take_the_commands_that_run_them(name: str, job: Callable[..., int]
         parse(job, [*words[module + 2 :], "--worng", "1"])
 
 
+def test_the_launch_takes_the_command_of_the_schedule(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(ROOT)  # in the image the code is where the command runs
+    words = command_of("kuberay/cronjob-embed.yaml")
+    assert words[:5] == ["pass-dead-letters", "python", "-m", "jobs.launch", "embed"]
+    submission, chosen = read("embed", words[5:])
+    assert chosen == {"wait": True, "dry_run": False}
+    assert submission.where.address == f"http://{document('kuberay/raycluster.yaml')['metadata']['name']}-head-svc:8265"
+    of_the_job = shlex.split(document("kuberay/rayjob-embed.yaml")["spec"]["entrypoint"])[4:]
+    assert parse(embed, list(submission.flags)) == parse(embed, of_the_job)
+    with pytest.raises(SpecError):
+        read("embed", [*words[5:], "--worng", "1"])
+
+
 def test_one_run_at_a_time_and_retries_for_faults_of_the_world_alone() -> None:
     spec = document("kuberay/cronjob-embed.yaml")["spec"]
     job = spec["jobTemplate"]["spec"]
     assert (spec["concurrencyPolicy"], spec["timeZone"]) == ("Forbid", "Etc/UTC")
     assert (job["template"]["spec"]["restartPolicy"], job["backoffLimit"]) == ("Never", 3)
-    assert {rule["action"] for rule in job["podFailurePolicy"]["rules"]} == {"Ignore", "FailJob"}
+    ignored, failed = job["podFailurePolicy"]["rules"]
+    assert (ignored["action"], failed["action"]) == ("Ignore", "FailJob")
+    assert failed["onExitCodes"]["values"] == [SpecError.exit_code, LeaseError.exit_code]
     assert (job["activeDeadlineSeconds"], spec["startingDeadlineSeconds"]) == (86400, 1800)
-    (container,) = job["template"]["spec"]["containers"]
-    head = f"http://{document('kuberay/raycluster.yaml')['metadata']['name']}-head-svc:8265"
-    assert head in container["command"]
     for name in RAY[1:]:
         found = document(name)["spec"]
         assert min(found["backoffLimit"], found["activeDeadlineSeconds"], found["preRunningDeadlineSeconds"]) > 0
