@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 import shlex
 from collections.abc import Callable
@@ -15,10 +16,11 @@ from jobs.launch import read
 from jobs.pretrain import pretrain
 from pipelines.errors import LeaseError, ShardError, SpecError
 from pipelines.learning_spec import TrainPool
+from pipelines.run.chips import PEAK_FLOPS
 from pipelines.run.cluster import POOL_LABEL, ClusterResources, Node, config_of_ray_cluster, may_add
 from pipelines.run.crew import crew_for
 from pipelines.run.placement import place
-from pipelines.run.sizing import ModelSize
+from pipelines.run.sizing import PEAK_SHARE, PROCESS_TOKENS_PER_SECOND, TOKENIZER_TOKENS_PER_SECOND, ModelSize
 from pipelines.spec import EncodePool, TokenizePool
 from tests.cluster.files import (
     LAUNCHER,
@@ -316,3 +318,23 @@ def test_one_run_at_a_time_and_retries_for_faults_of_the_world_alone() -> None:
 @pytest.mark.parametrize("name", [*RAY, "kuberay/cronjob-embed.yaml"])
 def test_a_queue_of_kueue_is_a_comment_to_be_taken_up(name: str) -> None:
     assert "# kueue.x-k8s.io/queue-name: manta" in texts()[name]
+
+
+def test_the_readme_s_table_of_sizes_is_what_the_sums_give() -> None:
+    rows = re.findall(
+        r"^\| (?:(\d+) x (\d+) \(\w+\))? ?\| (L4|H100) \| ([\d.]+) M \| (\d) \| (\d+) \|$",
+        (ROOT / "README.md").read_text(),
+        re.MULTILINE,
+    )
+    assert len(rows) == 8
+    layers, width = 0, 0
+    for first, second, chip, tokens, encoders, tokenizers in rows:
+        layers, width = (int(first), int(second)) if first else (layers, width)
+        model = ModelSize(num_parameters=12 * layers * width * width)
+        nodes = (Node(cpus=0), Node(cpus=16, gpus=1, accelerator=chip), Node(cpus=16))
+        placed = place(ClusterResources(nodes=nodes), TokenizePool(), EncodePool(), model)
+        assert (placed.encode_actors.max, placed.encode_gpus) == (int(encoders), 1 / int(encoders))
+        possible = PEAK_SHARE * PEAK_FLOPS[chip] / (2 * model.num_parameters)
+        fed = min(possible, int(encoders) * PROCESS_TOKENS_PER_SECOND)
+        assert f"{fed / 1e6:.1f}" == tokens
+        assert placed.tokenize_actors == math.ceil(fed / TOKENIZER_TOKENS_PER_SECOND) == int(tokenizers)
