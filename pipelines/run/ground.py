@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from fsspec.utils import glob_translate
@@ -13,6 +13,7 @@ from pipelines.fingerprint import fingerprint
 from pipelines.run.order import Order
 from pipelines.spec import CorpusSpec, DocumentSpec, Slicing, Storage
 from pipelines.stages.documents import DocumentColumns, columns_for
+from pipelines.stages.read import Reading
 from pipelines.stages.recipe import RunRecipe
 from pipelines.store.location import Location, locate
 from pipelines.store.output import KEY as SPEC_KEY
@@ -49,6 +50,16 @@ class Ground:
         return self.agreed.slicing
 
     @property
+    def reading(self) -> Reading:
+        """How the read stage is to read."""
+        return Reading(
+            columns=self.columns,
+            slicing=self.slicing,
+            output_row_bytes=self.row_bytes,
+            storage=self.order.storage,
+        )
+
+    @property
     def slice_bytes(self) -> int:
         """Most bytes of a slice on its way: its text, or what is made of it."""
         return self.slicing.max_bytes + min(self.slicing.max_output_bytes, self.slicing.max_rows * self.row_bytes)
@@ -70,8 +81,8 @@ class Ground:
         return [*self.local_inputs, *([there.path] if there.is_local else [])]
 
 
-def survey(order: Order, recipe: RunRecipe) -> Ground:
-    """List the corpus, open the output, and agree with it; a new output is claimed.
+def survey(order: Order, recipe: RunRecipe, settle: Callable[[Location, OutputSpec], OutputSpec] = claim) -> Ground:
+    """List the corpus, open the output, and agree with it; a new output is claimed, unless ``settle`` is ``agree``.
 
     Raises SpecError where corpus or output can't be reached, FingerprintError where another spec has the output.
     """
@@ -89,7 +100,7 @@ def survey(order: Order, recipe: RunRecipe) -> Ground:
         _slicing(order.slicing, recipe.spec, row_bytes),
         columns.facts(),
     )
-    agreed = claim(output, ours)
+    agreed = settle(output, ours)
     return Ground(
         order=order, recipe=recipe, shards=tuple(shards), output=output, agreed=agreed,
         columns=DocumentColumns.from_facts(agreed.columns), row_bytes=row_bytes,

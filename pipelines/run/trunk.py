@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -20,29 +20,24 @@ from ray.data import Dataset
 
 from pipelines.errors import LeaseError, ShardError, StoreError
 from pipelines.model.calibration import Calibrated
-from pipelines.run.books import Books
 from pipelines.run.calibration import find_calibration, footer_of, settle
 from pipelines.run.ground import Ground, survey
-from pipelines.run.ledger import Ledger, LivePart, reconcile
+from pipelines.run.inventory import Inventory
 from pipelines.run.order import Order, new_run_id
 from pipelines.run.phases import Phases
 from pipelines.run.placement import Placement
-from pipelines.run.plan import Plan, make_plan
 from pipelines.run.progress import Progress
 from pipelines.run.reach import Newcomers
 from pipelines.run.report import Corpus, Report, make_report
 from pipelines.run.streaming import shown_while_waiting
 from pipelines.run.tally import Tally
 from pipelines.schema import HEADER, SliceHeader
-from pipelines.stages.documents import check_shard
 from pipelines.stages.read import Reading
 from pipelines.stages.recipe import RunRecipe
 from pipelines.store.lease import Lease, hold
-from pipelines.store.manifest import commit, read_manifest
-from pipelines.store.parts import PartEntry, dead_letters_key, keys_beside, list_parts, read_counts, read_shard_name
-from pipelines.store.shards import read_footers
+from pipelines.store.manifest import commit
+from pipelines.store.parts import dead_letters_key, keys_beside
 
-FOOTER_THREADS = 64
 ENOUGH_TO_JUDGE = 1000
 """Documents after which a run that goes wrong wholesale is stopped; fewer say little."""
 
@@ -73,77 +68,11 @@ class Run:
         self._placement: Placement | None = None
         self._phases = phases
         self._began = time.time()
-        self._manifest = read_manifest(self.output)
-        known = self._manifest.shards()
-        self.books = Books(ground.shards, known)
-        self.ledger = self._reconcile({shard_id: shard.name for shard_id, shard in known.items()})
+        found = Inventory(ground)
+        self.books, self.ledger, self.plan = found.books, found.ledger, found.plan
+        self._manifest, self._live = found.manifest, found.live
         self.calibrated = find_calibration(self.output) if ground.recipe.spec.is_quantized else None
         """How vectors are quantized; None for floats, and for a new output until ``calibrate``."""
-        self._adopt()
-        self._read_footers()
-        self.plan = self._plan()
-
-    def _reconcile(self, known: Mapping[str, str]) -> Ledger:
-        live = {
-            row["part"]: LivePart(
-                shard_id=row["shard_id"], version=row["part_version"], num_dead_letters=row["num_dead_letters"]
-            )
-            for row in self._manifest.live_parts().to_pylist()
-        }
-        self._live = live
-        drop = self.ground.order.removed == "drop"
-        listing = list(list_parts(self.output))
-        strangers = self._strangers(known, listing)
-        ledger = reconcile(self.ground.shards, {**known, **strangers}, live, listing, drop=drop)
-        for shard_id in strangers.keys() & set(ledger.vanished if not drop else ()):
-            self.books.remember(shard_id, strangers[shard_id])
-        return ledger
-
-    def _strangers(self, known: Mapping[str, str], listing: list[PartEntry]) -> dict[str, str]:
-        """Names of shards that have parts, but are neither today's nor in the manifest: one footer tells each."""
-        first = {part.shard_id: part for part in reversed(listing)}
-        return {
-            shard_id: read_shard_name(self.output, first[shard_id])
-            for shard_id in first.keys() - known.keys() - self.books.shards.keys()
-        }
-
-    def _adopt(self) -> None:
-        counts = read_counts(self.output, self.ledger.adopt, FOOTER_THREADS)
-        for part in self.ledger.adopt:
-            self.books.adopt(part, counts[part.key])
-            dead = counts[part.key][2]
-            self._live[part.key] = LivePart(shard_id=part.shard_id, version=part.version, num_dead_letters=dead)
-
-    def _read_footers(self) -> None:
-        """Of the shards that are new; on request also of those set aside before."""
-        again = self.ground.order.retry_dead_letters
-        unread = [
-            shard
-            for shard in self.ground.shards
-            if (known := self.books.shards[shard.shard_id]).num_rows is None or (again and known.set_aside)
-            if again or not known.set_aside
-        ]
-        for shard_id, footer in read_footers(unread, self.ground.order.storage, FOOTER_THREADS).items():
-            try:
-                if isinstance(footer, ShardError):
-                    raise footer
-                self.books.know_rows(shard_id, footer.num_rows)
-                check_shard(footer.schema, self.ground.columns)
-            except ShardError as error:
-                self.books.set_aside(shard_id, str(error))
-
-    def _plan(self) -> Plan:
-        shards = self.books.shards
-        again = self.ground.order.retry_dead_letters
-        return make_plan(
-            self.ground.shards,
-            {shard_id: shard.num_rows for shard_id, shard in shards.items() if shard.num_rows is not None},
-            self.ledger.current,
-            {shard_id: shard.set_aside for shard_id, shard in shards.items() if shard.set_aside},
-            slicing=self.ground.slicing,
-            limit=self.ground.order.limit,
-            again=[part for part in self.ledger.current if again and self._live[part.key].num_dead_letters],
-        )
 
     def starting(self, phase: str = "start") -> None:
         """From here on Ray and the actors come up, or what is needed before them, until the receipts are followed."""
@@ -159,13 +88,7 @@ class Run:
     @property
     def reading(self) -> Reading:
         """How the read stage is to read."""
-        ground = self.ground
-        return Reading(
-            columns=ground.columns,
-            slicing=ground.slicing,
-            output_row_bytes=ground.row_bytes,
-            storage=ground.order.storage,
-        )
+        return self.ground.reading
 
     @property
     def metadata(self) -> dict[str, str]:

@@ -73,14 +73,22 @@ def claim(output: Location, ours: OutputSpec) -> OutputSpec:
     output at once, one writes. Raises FingerprintError, with nothing touched, where the output has results of another
     spec, or parts and no spec.json.
     """
+    agreed = agree(output, ours)
+    if agreed is not ours:
+        return agreed
+    try:
+        output.put_if(KEY, ours.to_json(), None)
+    except Conflict:
+        return agree(output, ours)
+    return ours
+
+
+def agree(output: Location, ours: OutputSpec) -> OutputSpec:
+    """What ``claim`` would give now, with nothing written."""
     theirs = read_spec(output)
     if theirs is None:
         _refuse_parts(output)
-        try:
-            output.put_if(KEY, ours.to_json(), None)
-            return ours
-        except Conflict:
-            theirs = read_spec(output) or ours
+        return ours
     if theirs.fingerprint != ours.fingerprint:
         raise FingerprintError(
             f"{output} holds results of another spec ({theirs.fingerprint}, ours is {ours.fingerprint}): "
