@@ -7,7 +7,7 @@ from typing import Literal
 from jobs.entry import RayCluster, main, show, start_ray
 from pipelines.convert_spec import ConvertSpec
 from pipelines.run.conversion import open_conversion
-from pipelines.run.order import Order
+from pipelines.run.convert_order import ConvertOrder
 from pipelines.spec import Storage
 from pipelines.stages.convert import convert as convert_groups
 
@@ -33,11 +33,10 @@ def convert(
         storage: How s3:// is reached.
         ray: Which Ray the job runs on.
     """
-    order = Order(
-        job="convert", documents=source, source="--source", output=output, storage=storage,
-        max_dead_letters=max_dead_letters, progress=progress,
-    )  # fmt: skip
-    with open_conversion(order, spec) as run:
+    order = ConvertOrder(
+        source=source, output=output, max_dead_letters=max_dead_letters, progress=progress, storage=storage
+    )
+    with open_conversion(order.run, spec) as run:
         if run.groups:
             run.starting()
             start_ray(ray)

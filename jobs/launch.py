@@ -11,6 +11,7 @@ from typing import Any
 
 from jobs.entry import main, parse, parser_of
 from pipelines.errors import SpecError
+from pipelines.run.convert_order import ConvertOrder
 from pipelines.run.evaluation_order import EvaluationOrder
 from pipelines.run.finetune_order import FinetuneOrder
 from pipelines.run.launched import LaunchedRun
@@ -19,8 +20,8 @@ from pipelines.run.order import Order
 from pipelines.run.submission import Launching, Submission, flags_of
 from pipelines.run.training_order import TrainingOrder
 
-ORDERS = {"embed": Order, "predict": Order, "prepare": Order, "pretrain": TrainingOrder, "finetune": FinetuneOrder,
-          "evaluate": EvaluationOrder}  # fmt: skip
+ORDERS = {"convert": ConvertOrder, "embed": Order, "predict": Order, "prepare": Order, "pretrain": TrainingOrder,
+          "finetune": FinetuneOrder, "evaluate": EvaluationOrder}  # fmt: skip
 WAIT = "Show the job's log to its end, and end with its exit code; Ctrl-C leaves it alone, a second one stops it."
 DRY_RUN = "Show what would run and what would travel, and submit nothing."
 USAGE = "python -m jobs.launch JOB --address http://HEAD:8265 [--config FILE] [--flag VALUE ...]"

@@ -22,7 +22,8 @@ from pipelines.run.submission import Launching, Submission
 from pipelines.run.tables import size
 from pipelines.spec import Storage
 
-PLACES = ("documents", "output", "instances", "data", "queries", "qrels", "train_data", "eval_data", "examples")
+PLACES = ("source", "documents", "output", "instances", "data", "queries", "qrels", "train_data", "eval_data",
+          "examples")  # fmt: skip
 """Arguments of jobs that say where data are."""
 MODELS = ("model", "architecture", "tokenizer")
 SECOND_THOUGHT_SECONDS = 5.0

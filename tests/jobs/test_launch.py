@@ -50,7 +50,7 @@ def test_the_id_is_of_job_output_and_spec() -> None:
 def test_each_job_can_be_launched_but_not_without_its_data(job: str) -> None:
     assert f"python -m jobs.launch {job} " in launch.parser_for(job).format_help()
     given = {
-        "evaluate": ["--model", "m"], "finetune": ["--spec.model", "m", "--spec.task", "classification"],
+        "convert": [], "evaluate": ["--model", "m"], "finetune": ["--spec.model", "m", "--spec.task", "classification"],
         "embed": ["--spec.model", "m"], "predict": ["--spec.model", "m"], "prepare": ["--spec.tokenizer", "m"],
         "pretrain": ["--spec.architecture", "bert-tiny", "--spec.max_steps", "1"],
     }  # fmt: skip

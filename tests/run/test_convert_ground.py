@@ -60,8 +60,6 @@ def test_nothing_is_claimed_where_the_files_are_wrong(tmp_path: Path) -> None:
     with pytest.raises(SpecError, match="is among the documents"):
         survey(tmp_path, "in/out")
     assert not (tmp_path / "out").exists()
-    with pytest.raises(SpecError, match="give --source a file"):
-        Order(job="convert", documents="", source="--source", output="x")
 
 
 def test_of_many_files_some_are_looked_at(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
