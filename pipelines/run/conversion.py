@@ -74,7 +74,9 @@ class ConversionRun:
         before, done = read_plan(ground.conversion.output), done_numbers(ground.conversion.output)
         self._plan, self._files = replan(before, done, ground.sources, ground.conversion.spec.shard_bytes)
         if again := self._files.begun_again:
-            progress.say(f"{again:,} files begin again, which an earlier run had not done")
+            progress.say(
+                f"{again:,} file{' begins' if again == 1 else 's begin'} again, which an earlier run had not done"
+            )
         if self._plan != before:
             lease.check()
             write_plan(ground.conversion.output, self._plan)
