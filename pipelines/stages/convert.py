@@ -196,12 +196,16 @@ def _write(conversion: Conversion, key: str, batches: Iterable[pa.RecordBatch]) 
         **{name.encode(): value.encode() for name, value in conversion.metadata.items()},
         **conversion.columns.notes,
     }
-    plain = [name for name in schema.names if name not in (ID, TEXT)]
+    # Ids and texts hardly repeat. Bounds of texts are texts, which don't belong into a footer.
+    repeating = [name for name in schema.names if name not in (ID, TEXT)]
+    bounded = [one.name for one in schema if one.name == ID or pa.types.is_primitive(one.type)]
     counted = Receipt(group=0, key=key)
 
     def write(path: Path) -> None:
         counted.num_rows = 0
-        with pq.ParquetWriter(path, schema.with_metadata(told), compression="zstd", use_dictionary=plain) as writer:
+        with pq.ParquetWriter(
+            path, schema.with_metadata(told), compression="zstd", use_dictionary=repeating, write_statistics=bounded
+        ) as writer:
             for table in _row_groups(batches, schema):
                 writer.write_table(table, row_group_size=table.num_rows)
                 counted.num_rows += table.num_rows

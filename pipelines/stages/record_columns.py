@@ -112,6 +112,7 @@ def columns_of(found: Mapping[str, pa.Schema], spec: ConvertSpec) -> RecordColum
         features=_features(list(found.values())),
     )
     _refuse_types(columns)
+    _refuse_twins(columns)
     return columns
 
 
@@ -229,6 +230,13 @@ def _refuse_types(columns: RecordColumns) -> None:
         fits = pa.types.is_string(kind) or pa.types.is_large_string(kind)
         if not fits and not (what == "ids" and pa.types.is_integer(kind)):
             raise SpecError(f"column {name!r} is {kind}, which {what} are not; {_remedy(name)}")
+
+
+def _refuse_twins(columns: RecordColumns) -> None:
+    """SpecError where a column that makes room for an id or a text takes the name of another."""
+    names = list(columns.names.values())
+    if twin := next((name for name in names if names.count(name) > 1), ""):
+        raise SpecError(f"two columns would be called {twin!r} in the output: rename that one in the files")
 
 
 def _features(schemas: Sequence[pa.Schema]) -> dict[str, Any]:

@@ -174,6 +174,10 @@ def test_what_went_wrong_is_the_exit_code(ray_session: None, tmp_path: Path) -> 
     (tmp_path / "in/b.jsonl").unlink()
     assert run(tmp_path) == 3
     assert list(report(tmp_path)["set_aside"]) == ["b.jsonl.gz"]
+    (tmp_path / "in/c.jsonl").write_text(lines(300, 2, late=True))
+    assert run(tmp_path) == 3  # a column that no file began with when the output was new
+    assert report(tmp_path)["left_out"] == {"late": 2}
+    assert {"d300", "d301"} < {row["id"] for row in rows(tmp_path)}
 
 
 def test_the_command_that_a_refusal_tells_makes_a_corpus(ray_session: None, tmp_path: Path) -> None:

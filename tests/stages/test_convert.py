@@ -61,6 +61,9 @@ def test_shards_go_on_from_file_to_file(tmp_path: Path) -> None:
     assert table["id"].to_pylist() == expected
     assert table.schema.names == ["id", "text", "n"]
     assert table.schema.metadata[b"manta.job"] == b"convert"
+    first = pq.read_metadata(tmp_path / "out" / keys[0]).row_group(0)
+    bounds = [first.column(place).statistics for place in range(3)]
+    assert (bounds[0].min, bounds[1], bounds[2].max) == ("d0", None, 11)
     (letter,) = pq.read_table(tmp_path / "out/_manta/dead_letters/000000.parquet").to_pylist()
     assert letter == {"file": "1.jsonl", "line": 11, "reason": "it is no JSON: Expecting value"}
     told = read_done(how.output, group)

@@ -106,6 +106,7 @@ def test_mixed_types_are_refused_with_their_line(rows: tuple[dict[str, Any], ...
         (({"id": 1, "text": "a"}, {"text": "b"}), {}, "1.jsonl has no column 'id' .* --spec.ids line makes ids"),
         (({"text": "a"},), {"ids": "column"}, "0.jsonl has no column 'id'"),
         (({"text": "a"},), {"id": "url"}, "0.jsonl has no column 'url' .* name the ids' by --spec.id"),
+        (({"text": "a", "id": 1, "source_id": 2},), {"ids": "line"}, "two columns would be called 'source_id'"),
         (({"text": 3},), {}, "column 'text' is int64, which texts are not"),
         (({"text": "a", "id": 1.5},), {}, "column 'id' is double, which ids are not"),
     ],
