@@ -3,7 +3,7 @@
     OUTPUT/[SPLIT/]<group>-<number>.parquet     the shards; a group is files that are read one after another
     OUTPUT/_manta/spec.json                     what decides them, and their columns, from the first run on
     OUTPUT/_manta/plan.json                     the files of each group; a run adds groups of files that are new
-    OUTPUT/_manta/done/<group>.json             written last: the group's shards are all there
+    OUTPUT/_manta/done/<group>-<shards>.json    written last: the group has so many shards
     OUTPUT/_manta/dead_letters/<group>.parquet  lines that gave no document
 
 A group is done as a whole or begins again. One whose files have changed leaves the plan, and what is left of its files
@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -32,7 +33,7 @@ KIND = "ConvertSpec"
 PLAN = "_manta/plan.json"
 DONE = "_manta/done/"
 DEAD = "_manta/dead_letters/"
-NAME = re.compile(rf"(?:{DONE}|{DEAD}|[^/]+/)?(\d{{6}})(?:-\d{{5}})?\.(?:parquet|json)")
+NAME = re.compile(rf"(?:{DONE}|{DEAD}|[^/]+/)?(\d{{6,}})(?:-(\d{{5,}}))?\.(?:parquet|json)")
 DEAD_LETTERS = pa.schema([("file", pa.string()), ("line", pa.int64()), ("reason", pa.string())])
 
 
@@ -48,10 +49,9 @@ class Group:
         """Path under the output of its shard of this number."""
         return f"{self.split}/" * bool(self.split) + f"{self.number:06d}-{number:05d}.parquet"
 
-    @property
-    def done_key(self) -> str:
-        """Path under the output of the note that it is done."""
-        return f"{DONE}{self.number:06d}.json"
+    def done_key(self, num_shards: int) -> str:
+        """Path under the output of the note that it is done, in so many shards."""
+        return f"{DONE}{self.number:06d}-{num_shards:05d}.json"
 
     @property
     def dead_letters_key(self) -> str:
@@ -127,24 +127,29 @@ def write_plan(output: Location, plan: Plan) -> None:
 
 
 def done_numbers(output: Location) -> set[int]:
-    """Numbers of the groups that are done."""
-    return {int(entry.key.removeprefix(DONE).removesuffix(".json")) for entry in output.list(DONE)}
-
-
-def read_done(output: Location, group: Group) -> Done:
-    """What came of a group that is done."""
-    return Done(**json.loads(output.read(group.done_key)))
+    """Numbers of the groups that are done, and whose shards are all there still."""
+    told: dict[int, int] = {}
+    there: Counter[int] = Counter()
+    for entry in output.list():
+        name = NAME.fullmatch(entry.key)
+        if name and entry.key.startswith(DONE):
+            told[int(name[1])] = int(name[2])
+        elif name and not entry.key.startswith(DEAD):
+            there[int(name[1])] += 1
+    return {number for number, num_shards in told.items() if there[number] == num_shards}
 
 
 def finish_group(output: Location, group: Group, done: Done, letters: Iterable[pa.Table]) -> None:
-    """Write a group's dead letters, then that it is done. Its shards are there; others of its name are removed."""
+    """Write a group's dead letters, then that it is done. Its shards are there; what else has its number is removed."""
     tables = list(letters)
-    prefix = group.key(0).removesuffix("00000.parquet")
-    output.remove([entry.key for entry in output.list(prefix) if entry.key not in done.shards])
+    shards, note = group.key(0).removesuffix("00000.parquet"), group.done_key(len(done.shards))
+    prefixes = (shards, note.removesuffix(f"{len(done.shards):05d}.json"))
+    listed = [entry.key for prefix in prefixes for entry in output.list(prefix)]
+    output.remove([key for key in listed if key not in done.shards and key != note])
     if tables:
         table = pa.concat_tables(tables)
         output.put_written(group.dead_letters_key, lambda path: pq.write_table(table, path, compression="zstd"))
-    output.put(group.done_key, json.dumps(asdict(done)).encode())
+    output.put(note, json.dumps(asdict(done)).encode())
 
 
 def strangers(output: Location, plan: Plan) -> list[str]:

@@ -145,11 +145,11 @@ def test_a_stopped_run_begins_its_files_again(ray_session: None, tmp_path: Path)
     spec = ConvertSpec(shard_rows=20, shard_bytes=1000)
     assert run(tmp_path, spec) == 0
     whole = {path.name: path.read_bytes() for path in (tmp_path / "out").glob("*.parquet")}
-    # as it is where a run was killed: shards that no note counts as done, some of them missing
-    (tmp_path / "out/_manta/done/000001.json").unlink()
-    (tmp_path / "out/000001-00001.parquet").unlink()
+    (note,) = (tmp_path / "out/_manta/done").glob("000001-*.json")
+    note.unlink()  # as where a run was killed
+    (tmp_path / "out/000000-00001.parquet").unlink()  # by somebody's hand
     assert run(tmp_path, spec) == 0
-    assert report(tmp_path)["files"]["begun_again"] == 1
+    assert report(tmp_path)["files"]["begun_again"] == 2
     assert {path.name: path.read_bytes() for path in (tmp_path / "out").glob("*.parquet")} == whole
 
 

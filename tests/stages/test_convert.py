@@ -15,7 +15,7 @@ from pipelines.errors import StoreError
 from pipelines.stages import convert as stage
 from pipelines.stages.convert import Conversion, GroupSource, Receipt, converted, receipts_of
 from pipelines.stages.record_columns import columns_of
-from pipelines.store.conversion import Group, plan_groups, read_done
+from pipelines.store.conversion import Done, Group, plan_groups
 from pipelines.store.location import locate
 from pipelines.store.sources import list_sources
 from tests.saved_dataset import save_dataset
@@ -36,6 +36,10 @@ def group_of(folder: Path) -> Group:
 
 def done(group: Group, how: Conversion) -> list[Receipt]:
     return [receipt for table in converted(group, how) for receipt in receipts_of(table)]
+
+
+def noted(group: Group, how: Conversion, num_shards: int) -> Done:
+    return Done(**json.loads(how.output.read(group.done_key(num_shards))))
 
 
 def write_lines(path: Path, first: int, count: int) -> None:
@@ -66,7 +70,7 @@ def test_shards_go_on_from_file_to_file(tmp_path: Path) -> None:
     assert (bounds[0].min, bounds[1], bounds[2].max) == ("d0", None, 11)
     (letter,) = pq.read_table(tmp_path / "out/_manta/dead_letters/000000.parquet").to_pylist()
     assert letter == {"file": "1.jsonl", "line": 11, "reason": "it is no JSON: Expecting value"}
-    told = read_done(how.output, group)
+    told = noted(group, how, 3)
     assert (told.shards, told.num_dead_letters, told.set_aside) == (dict(zip(keys, (12, 12, 7), strict=True)), 1, {})
 
 
@@ -94,7 +98,7 @@ def test_a_file_that_breaks_ends_there_and_the_next_goes_on(tmp_path: Path) -> N
     assert ids[0] == "d0"
     assert ids[-1] == "d9000"
     assert ids[1:-1] == [f"d{n}" for n in range(len(ids) - 2)]
-    assert read_done(how.output, group).set_aside == receipts[-1].set_aside
+    assert noted(group, how, 1).set_aside == receipts[-1].set_aside
 
 
 def test_row_groups_are_small(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -76,13 +76,16 @@ def test_a_group_that_is_done_has_its_shards_and_no_others(output: Location) -> 
     for key in (group.key(0), group.key(1), group.key(2), other.key(5)):
         output.put(key, b"x")
     letters = pa.Table.from_pylist([{"file": "a", "line": 3, "reason": "it is no UTF-8"}], DEAD_LETTERS)
+    output.put(group.done_key(3), b"of an earlier time, when it had three")
     done = Done(shards={group.key(0): 5, group.key(1): 4}, num_dead_letters=2, set_aside={})
     finish_group(output, group, done, [letters, letters])
     assert done_numbers(output) == {3}
-    kept = {group.key(0), group.key(1), other.key(5), group.done_key, group.dead_letters_key}
+    kept = {group.key(0), group.key(1), other.key(5), group.done_key(2), group.dead_letters_key}
     assert {entry.key for entry in output.list()} - {"_manta/tmp/lock"} == kept
     told = pq.read_table(pa.BufferReader(output.read(group.dead_letters_key)))
     assert told["line"].to_pylist() == [3, 3]
     assert strangers(output, Plan(groups=(group, other))) == []
     assert strangers(output, Plan(groups=(group,))) == [other.key(5)]
     assert set(strangers(output, Plan(groups=(other,)))) == kept - {other.key(5)}
+    output.remove([group.key(1)])
+    assert done_numbers(output) == set()  # it has to be done again
