@@ -93,5 +93,9 @@ class Inventory:
             {shard_id: shard.set_aside for shard_id, shard in shards.items() if shard.set_aside},
             slicing=self.ground.slicing,
             limit=self.ground.order.limit,
-            again=[part for part in self.ledger.current if again and self.live[part.key].num_dead_letters],
+            again=[part for part in self.ledger.current if again and self._may_be_made_again(part)],
         )
+
+    def _may_be_made_again(self, part: PartEntry) -> bool:
+        """Whether a part has dead letters. One of which rows were forgotten would bring them back."""
+        return not part.edition and bool(self.live[part.key].num_dead_letters)

@@ -7,7 +7,7 @@ part (to be made again).
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from pipelines.store.parts import PartEntry
@@ -59,12 +59,26 @@ def reconcile(
     vanished = known.keys() - ids - changed
     kept = vanished if not drop else frozenset[str]()
     listed = {part.key: part for part in listing}
-    staying = [part for part in listed.values() if part.shard_id in ids | kept]
+    valid = editions(listed.values(), live)
+    staying = [p for p in listed.values() if p is valid[p.slice_key] and p.shard_id in ids | kept]
     return Ledger(
         current=tuple(part for part in staying if part.shard_id in ids),
         adopt=tuple(part for part in staying if part.key not in live or live[part.key].version != part.version),
         gone=tuple(key for key, part in live.items() if key not in listed or part.shard_id not in ids | kept),
-        litter=tuple(part.key for part in listed.values() if part.shard_id not in ids | kept),
+        litter=tuple(
+            part.key for part in listed.values() if part.shard_id not in ids | kept or part is not valid[part.slice_key]
+        ),
         changed=tuple(sorted(changed)),
         vanished=tuple(sorted(vanished)),
     )
+
+
+def editions(listing: Iterable[PartEntry], live: Container[str]) -> dict[str, PartEntry]:
+    """Of each slice the part that counts, by ``slice_key``: the one that the manifest names (``live``), or the latest.
+
+    Where both are there, rows are being forgotten, or that was cut off: before its commit, or before its end.
+    """
+    found: dict[str, PartEntry] = {}
+    for part in sorted(listing, key=lambda part: (part.key in live, part.edition)):
+        found[part.slice_key] = part
+    return found

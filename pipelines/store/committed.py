@@ -82,6 +82,11 @@ class CommittedOutput:
 
         StoreError where the part is gone, or is not the one that the manifest was of: a run is at work there.
         """
+        table, rows = self.read_noted(part)
+        return table.replace_schema_metadata(None), rows
+
+    def read_noted(self, part: CommittedPart) -> tuple[pa.Table, Rows]:
+        """The same, and with the table what its footer says (``table.schema.metadata``)."""
         documents = self.documents(part)
         try:
             table = pq.read_table(pa.BufferReader(self.location.read(part.key)))
@@ -92,7 +97,7 @@ class CommittedOutput:
             begins = table[CHUNKS[0]].to_numpy() == 0
         if begins.sum() != len(documents):
             raise self._changed(part)
-        return table.replace_schema_metadata(None), documents[np.cumsum(begins) - 1]
+        return table, documents[np.cumsum(begins) - 1]
 
     def _changed(self, part: CommittedPart) -> StoreError:
         return StoreError(

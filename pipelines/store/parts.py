@@ -1,7 +1,8 @@
 """The output: parts, one a slice, each named by the rows that it holds and published in one move.
 
 A listing of the parts is the ledger of what is done. A slice's dead letters lie beside, under the same name; they are
-put first, and count once the part is there.
+put first, and count once the part is there. A part of which rows were forgotten (``pipelines.store.forgetting``) is
+another edition of it, and has its number in its name: it stands beside the one before until the manifest names it.
 """
 
 from __future__ import annotations
@@ -21,11 +22,11 @@ from pipelines.instances import HELD_OUT
 from pipelines.schema import DEAD_LETTERS, EMBEDDING, SliceHeader
 from pipelines.store.copies import copies_key, digests_key
 from pipelines.store.failures import explain, is_outside
-from pipelines.store.location import Location
+from pipelines.store.location import Entry, Location
 
 PARTS = "parts/"
 DEAD = "_manta/dead_letters/"
-NAME = re.compile(r"parts/([0-9a-f]{16})/(\d+)-(\d+)\.parquet")
+NAME = re.compile(r"parts/([0-9a-f]{16})/(\d+)-(\d+)(?:\.(\d+))?\.parquet")
 COUNTS = ("num_documents", "num_rows", "num_dead_letters")
 
 
@@ -38,16 +39,23 @@ class PartEntry:
     num_documents: int
     size: int
     version: str
+    edition: int = 0
+    """How often rows of it were forgotten."""
 
     @property
     def key(self) -> str:
         """Its path under the output."""
+        return part_key(self.shard_id, self.first_row, self.num_documents, self.edition)
+
+    @property
+    def slice_key(self) -> str:
+        """What all editions of it have in common: the path of the first."""
         return part_key(self.shard_id, self.first_row, self.num_documents)
 
 
-def part_key(shard_id: str, first_row: int, num_documents: int) -> str:
+def part_key(shard_id: str, first_row: int, num_documents: int, edition: int = 0) -> str:
     """Path under the output of the part that holds these rows of a shard."""
-    return f"{PARTS}{shard_id}/{first_row}-{num_documents}.parquet"
+    return f"{PARTS}{shard_id}/{first_row}-{num_documents}{f'.{edition}' if edition else ''}.parquet"
 
 
 def dead_letters_key(part: str) -> str:
@@ -69,9 +77,19 @@ def keys_beside(part: str) -> list[str]:
 def list_parts(output: Location) -> Iterator[PartEntry]:
     """Every part that is there, page by page. Files of other names are none of ours."""
     for entry in output.list(PARTS):
-        found = NAME.fullmatch(entry.key)
-        if found:
-            yield PartEntry(sys.intern(found[1]), int(found[2]), int(found[3]), entry.size, entry.version)
+        if part := part_of(entry):
+            yield part
+
+
+def part_of(entry: Entry) -> PartEntry | None:
+    """The part that a file is by its name; None: it is none of ours."""
+    found = NAME.fullmatch(entry.key)
+    if not found:
+        return None
+    shard_id, first_row, num_documents, edition = found.groups()
+    return PartEntry(
+        sys.intern(shard_id), int(first_row), int(num_documents), entry.size, entry.version, int(edition or 0)
+    )
 
 
 def publish(
@@ -82,6 +100,7 @@ def publish(
     *,
     held_out: pa.Table | None = None,
     group_rows: int = 0,
+    edition: int = 0,
 ) -> PartEntry:
     """Write a slice's dead letters, then its part; a part of the same rows that is there is replaced.
 
@@ -90,7 +109,7 @@ def publish(
     letters. A row group has ``group_rows`` at most; 0: it has them all. StoreError where the world fails: then no part
     is there, or the old one.
     """
-    key = part_key(header.shard_id, header.first_row, header.num_documents)
+    key = part_key(header.shard_id, header.first_row, header.num_documents, edition)
     if header.dead_letters:
         output.put(dead_letters_key(key), _parquet(_dead_letters(header)))
     counts = (header.num_documents, table.num_rows, len(header.dead_letters))
@@ -99,7 +118,7 @@ def publish(
         theirs = facts | {"num_rows": str(held_out.num_rows)}
         output.put(held_out_key(key), _parquet(held_out.replace_schema_metadata(theirs), group_rows))
     entry = output.put(key, _parquet(table.replace_schema_metadata(facts), group_rows))
-    return PartEntry(header.shard_id, header.first_row, header.num_documents, entry.size, entry.version)
+    return PartEntry(header.shard_id, header.first_row, header.num_documents, entry.size, entry.version, edition)
 
 
 def read_part_counts(output: Location, entry: PartEntry) -> tuple[int, int, int]:
@@ -126,6 +145,16 @@ def read_facts(output: Location, entry: PartEntry, names: Iterable[str]) -> list
                 f"{output.join(entry.key)} is no part that can be read: {explain(error)}; remove it and run again"
             ) from error
         raise
+
+
+def read_column(output: Location, part: str, name: str) -> pa.ChunkedArray:
+    """One column of the part of this path, read without the others; StoreError where that fails."""
+    try:
+        filesystem, path = output.arrow(part)
+        with filesystem.open_input_file(path) as source:
+            return pq.read_table(source, columns=[name])[name]
+    except (KeyError, OSError, pa.ArrowException) as error:
+        raise StoreError(f"column {name!r} of {output.join(part)} can't be read: {explain(error)}") from error
 
 
 def read_counts(output: Location, entries: Iterable[PartEntry], threads: int = 64) -> dict[str, tuple[int, int, int]]:

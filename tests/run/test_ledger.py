@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -110,3 +112,13 @@ def test_every_part_has_one_fate(
     assert (manifest - set(ledger.gone)) | {p.key for p in ledger.adopt} == there - set(ledger.litter)
     assert set(ledger.changed).isdisjoint(ledger.vanished)
     assert set(ledger.changed) | set(ledger.vanished) == names.keys() - {shard.shard_id for shard in shards}
+
+
+def test_of_two_editions_the_one_counts_that_the_manifest_names() -> None:
+    old, new = part(A1), replace(part(A1, version="w"), edition=1)
+    assert new.key == f"parts/{A1.shard_id}/0-5.1.parquet"
+    for committed, other in ((old, new), (new, old)):
+        ledger = reconcile([A1], known(A1), live(committed), [old, new], drop=False)
+        assert (ledger.current, ledger.adopt, ledger.gone, ledger.litter) == ((committed,), (), (), (other.key,))
+    lost = reconcile([A1], {}, {}, [old, new], drop=False)  # the manifest: what was forgotten stays so
+    assert (lost.current, lost.adopt, lost.litter) == ((new,), (new,), (old.key,))
