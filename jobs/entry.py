@@ -150,16 +150,16 @@ class ConfigFile(jsonargparse.ActionConfigFile):
 def parser_of(job: Callable[..., int]) -> jsonargparse.ArgumentParser:
     """A flag for each argument of the job and each field of its dataclasses; plain switches take no value."""
     jsonargparse.set_parsing_settings(docstring_parse_attribute_docstrings=True)
-    prog = f"python -m jobs.{job.__name__}"
     parser = OneLineParser(
-        prog=prog,
+        prog=f"python -m jobs.{job.__name__}",
         allow_abbrev=False,
-        usage=f"{prog} [--config FILE] [--flag VALUE ...]",
+        usage="%(prog)s [--config FILE] [--flag VALUE ...]",
         description=(inspect.getdoc(job) or "").split("\n\n")[0],
     )
     parser.add_argument("--config", action=ConfigFile, help="YAML file of flags; flags on the command line win")
     switches = [p.name for p in inspect.signature(job).parameters.values() if p.default is False]
-    parser.add_function_arguments(job, as_group=False, skip=set(switches))
+    alone = next(iter(inspect.signature(job).parameters)) == "output"  # it needs no more, and no flag for that
+    parser.add_function_arguments(job, as_group=False, as_positional=alone, skip=set(switches))
     told = {argument.arg_name: argument.description for argument in docstring_parser.parse(job.__doc__ or "").params}
     for name in switches:
         parser.add_argument(f"--{name}", action="store_true", help=told.get(name))

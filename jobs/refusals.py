@@ -33,7 +33,8 @@ def plainly(message: str, flags: Sequence[str], help_: str) -> str:
     if found := NO_FLAG.fullmatch(message):
         return f"{found['word']!r} belongs to no flag: write a glob in quotes, and a list as {WORDS['list']}"
     if found := MISSING.fullmatch(message):
-        return f"--{found['names'].replace(', ', ', --')} is missing: {help_}"
+        names = [f"--{name}" if name in flags else name.upper() for name in found["names"].split(", ")]
+        return f"{', '.join(names)} is missing: {help_}"
     if message.startswith("Problems parsing config: "):
         return f"this is no YAML: {message.partition(': ')[2]}".replace('in "<unicode string>", ', "at ")
     return f"{message}: {help_}"

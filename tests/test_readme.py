@@ -30,12 +30,13 @@ from jobs.launch import parser_for
 from jobs.predict import predict
 from jobs.prepare import prepare
 from jobs.pretrain import pretrain
+from jobs.runs import runs
 from tests.faults.nodes import Head
 from tests.servers import S3Server
 
 pytestmark = pytest.mark.timeout(600)
 
-JOBS = (convert, embed, evaluate, finetune, predict, prepare, pretrain)
+JOBS = (convert, embed, evaluate, finetune, predict, prepare, pretrain, runs)
 HOUSE = Path(__file__).parent.parent
 README = (HOUSE / "README.md").read_text()
 SHARD = "sotu/sotu-00-of-08.parquet"
@@ -55,6 +56,7 @@ SHORTER = {
     "make pretrain": "make pretrain STEPS=2",
     "--spec.epochs 2": "--spec.max_steps 2",
     "make evaluate": "make evaluate",  # it is short
+    "jobs.runs": "jobs.runs",
 }
 MAKE = ("MAKEFLAGS", "MAKELEVEL", "MFLAGS")
 """What ``make test`` tells a make that its tests start: a reader's make is nobody's."""
@@ -124,6 +126,8 @@ def test_the_examples_are_there() -> None:
 
 @pytest.mark.parametrize("command", COMMANDS)
 def test_command(command: str, desk: Desk) -> None:
+    if "jobs.runs" in command:
+        desk.run(COMMANDS[0])
     told = desk.run(command)
     if command == LAUNCHED:
         assert re.search(r"^embed \S+: 40 documents, 40 rows", told, re.MULTILINE)
@@ -147,6 +151,10 @@ def test_command(command: str, desk: Desk) -> None:
         assert re.search(r"^pretrain \S+: 2 steps", told, re.MULTILINE)
     elif "jobs.finetune" in command:
         assert re.search(r"^finetune \S+: 2 steps", told, re.MULTILINE)
+    elif "jobs.runs" in command:
+        assert "there now: 40 rows in 1 parts, 0 dead letters" in told
+        assert f"{desk.folder}/build/vectors: nothing to remove" in told
+        assert "proved: 1 parts of 38 rows read again, 0 have them" in told
     elif "jobs.convert" in command:
         assert re.search(r"^convert \S+: 2 documents in 1 shard", told, re.MULTILINE)
         assert re.search(r"^embed \S+: 2 documents, 2 rows", told, re.MULTILINE)

@@ -123,7 +123,7 @@ def _entry(path: str, key: str) -> Entry | None:
         facts = os.stat(path)
     except (FileNotFoundError, NotADirectoryError):
         return None
-    return None if os.path.isdir(path) else Entry(key, facts.st_size, str(facts.st_mtime_ns))
+    return None if os.path.isdir(path) else Entry(key, facts.st_size, str(facts.st_mtime_ns), facts.st_mtime)
 
 
 def _publish(root: str, key: str, data: bytes, mtime_ns: int) -> Entry:

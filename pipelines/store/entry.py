@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -15,6 +15,8 @@ class Entry:
     key: str
     size: int
     version: str
+    modified: float = field(default=0.0, compare=False)
+    """When it was written, in seconds since 1970 by the store's clock; 0: not told."""
 
 
 class Conflict(Exception):

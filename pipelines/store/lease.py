@@ -95,6 +95,12 @@ def check_holder(output: Location, run: str) -> None:
         raise LeaseError(f"run {run} no longer holds {output}: it was taken over by {claim}; nothing was committed")
 
 
+def left_behind(output: Location) -> Claim | None:
+    """The claim that a dead process of this host left in lease.json; None: there is none, or it may be alive."""
+    _, claim = _read(output)
+    return claim if claim is not None and not claim.released and _is_over(claim) else None
+
+
 class Lease:
     """A lease that is held, and renewed by a thread of its own. A context manager that releases it."""
 

@@ -49,7 +49,7 @@ class S3:
         for item in self._pages(bucket, folder + prefix):
             key = item["Key"]
             if not key.endswith("/"):  # what some tools put to show a folder
-                yield Entry(key[len(folder) :], item["Size"], _version(item))
+                yield Entry(key[len(folder) :], item["Size"], _version(item), item["LastModified"].timestamp())
 
     def stat(self, path: str) -> Entry | None:
         """The object at this path, or None."""
