@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Literal
 
 from jobs.entry import RayCluster, main, print_json, show, start
-from pipelines.run.order import Order
+from pipelines.run.order import Order, order_of
 from pipelines.run.quantizer import quantizer_for
 from pipelines.run.trunk import open_run
 from pipelines.spec import EmbedSpec, EncodePool, Slicing, Storage, TokenizePool
@@ -22,6 +22,8 @@ def embed(
     output: str = "",
     text: str = "",
     limit: int = 0,
+    since: str = "",
+    until: str = "",
     removed: Literal["keep", "drop"] = "keep",
     max_dead_letters: float = 0.05,
     retry_dead_letters: bool = False,
@@ -41,6 +43,8 @@ def embed(
         output: Folder for the vectors, local or s3://; {fingerprint} in it is replaced.
         text: Embed this one query instead, without Ray, and print its vector, in float32 always, as JSON.
         limit: Take the corpus to end after so many documents, for a trial; 0: all.
+        since: Look at folders by day (date=2026-11-23) from this day on alone.
+        until: Look at folders by day up to this day, which is left out.
         removed: What becomes of the vectors of shards that vanished.
         max_dead_letters: Largest share of documents that may be dead letters.
         retry_dead_letters: Make the slices again that hold dead letters, and try shards again that were set aside.
@@ -57,11 +61,7 @@ def embed(
 
         print_json(Encoder(spec, gpu, storage, user_code).encode_query([text])[0].tolist())
         return 0
-    order = Order(
-        job="embed", documents=documents, output=output, slicing=slicing, storage=storage, limit=limit,
-        removed=removed, max_dead_letters=max_dead_letters, retry_dead_letters=retry_dead_letters, progress=progress,
-    )  # fmt: skip
-    with open_run(order, recipe := Recipe.of(spec, storage, user_code)) as run:
+    with open_run(order_of(Order, "embed", locals()), recipe := Recipe.of(spec, storage, user_code)) as run:
         if run.plan.stretches:
             pools = start(run, ray, cpu, gpu)
             texts = read(run.plan.stretches, run.reading, **pools.read)

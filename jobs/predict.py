@@ -6,7 +6,7 @@ from typing import Literal
 
 from jobs.entry import RayCluster, main, show, start
 from pipelines.predict_spec import PredictSpec
-from pipelines.run.order import Order
+from pipelines.run.order import Order, order_of
 from pipelines.run.trunk import open_run
 from pipelines.run.view import View
 from pipelines.spec import EncodePool, Slicing, Storage, TokenizePool
@@ -25,6 +25,8 @@ def predict(
     text_pair: str = "",
     view: View = View(),
     limit: int = 0,
+    since: str = "",
+    until: str = "",
     removed: Literal["keep", "drop"] = "keep",
     max_dead_letters: float = 0.05,
     retry_dead_letters: bool = False,
@@ -46,6 +48,8 @@ def predict(
         text_pair: The second text that belongs to it.
         view: How they are shown.
         limit: Take the corpus to end after so many documents, for a trial; 0: all.
+        since: Look at folders by day (date=2026-11-23) from this day on alone.
+        until: Look at folders by day up to this day, which is left out.
         removed: What becomes of the predictions of shards that vanished.
         max_dead_letters: Largest share of documents that may be dead letters.
         retry_dead_letters: Make the slices again that hold dead letters, and try shards again that were set aside.
@@ -61,15 +65,10 @@ def predict(
         from pipelines.run.answer import answer  # torch, which only the actors need otherwise
 
         return answer(spec, text, view, gpu, storage, text_pair=text_pair, user_code=user_code)
-    order = Order(
-        job="predict", documents=documents, output=output, slicing=slicing, storage=storage, limit=limit,
-        removed=removed, max_dead_letters=max_dead_letters, retry_dead_letters=retry_dead_letters, progress=progress,
-    )  # fmt: skip
-    with open_run(order, recipe := Recipe.of(spec, storage, user_code)) as run:
+    with open_run(order_of(Order, "predict", locals()), recipe := Recipe.of(spec, storage, user_code)) as run:
         if run.plan.stretches:
             pools = start(run, ray, cpu, gpu)
-            texts = read(run.plan.stretches, run.reading, **pools.read)
-            chunks = tokenize(texts, recipe, pools.tokenize)
+            chunks = tokenize(read(run.plan.stretches, run.reading, **pools.read), recipe, pools.tokenize)
             rows = stage.predict(chunks, recipe, gpu, pools.encode, num_threads=pools.num_threads)
             columns = stage.part_columns(run.ground.columns, recipe.spec)
             run.follow(write(rows, run.output, columns, run.metadata, pools.write), pools.placement)

@@ -86,14 +86,16 @@ def survey(order: Order, recipe: RunRecipe, settle: Callable[[Location, OutputSp
 
     Raises SpecError where corpus or output can't be reached, FingerprintError where another spec has the output.
     """
-    shards = list_shards(order.documents, order.storage)
-    recipe.spec.check_shards(shard.name for shard in shards)
+    listed = list_shards(order.documents, order.storage)
+    recipe.spec.check_shards(shard.name for shard in listed)
+    shards = order.period.select(listed)
     output = locate(expand(order.output, fingerprint(recipe.spec, recipe.identity.hash)), order.storage)
-    refuse_overlap(order, shards, output, part_key("0" * 16, 0, 1))
+    refuse_overlap(order, listed, output, part_key("0" * 16, 0, 1))
     output.check_output()
     row_bytes = recipe.output_bytes + ROW_BYTES
     theirs = read_spec(output)
-    columns = DocumentColumns.from_facts(theirs.columns) if theirs else first_columns(order, recipe.spec, shards)
+    found = DocumentColumns.from_facts(theirs.columns) if theirs else None
+    columns = found or first_columns(order, recipe.spec, shards or listed)
     ours = OutputSpec.of(
         recipe.spec,
         recipe.identity,

@@ -35,17 +35,28 @@ class Inventory:
         self.plan = self._plan()
 
     def _reconcile(self, known: Mapping[str, str]) -> Ledger:
+        """What lies beyond the days that the order asks for stays as it is, whatever became of it."""
+        looked_at = self.ground.order.period.holds
         live = {
             row["part"]: LivePart(
                 shard_id=row["shard_id"], version=row["part_version"], num_dead_letters=row["num_dead_letters"]
             )
             for row in self.manifest.live_parts().to_pylist()
+            if looked_at(row["shard"])
         }
         self.live = live
         drop = self.ground.order.removed == "drop"
         listing = list(list_parts(self.output))
         strangers = self._strangers(known, listing)
-        ledger = reconcile(self.ground.shards, {**known, **strangers}, live, listing, drop=drop)
+        names = {**known, **strangers}
+        beyond = {shard_id for shard_id, name in names.items() if not looked_at(name)}
+        ledger = reconcile(
+            self.ground.shards,
+            {shard_id: name for shard_id, name in names.items() if shard_id not in beyond},
+            live,
+            (part for part in listing if part.shard_id not in beyond),
+            drop=drop,
+        )
         for shard_id in strangers.keys() & set(ledger.vanished if not drop else ()):
             self.books.remember(shard_id, strangers[shard_id])
         return ledger

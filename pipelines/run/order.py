@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import secrets
 import time
-from dataclasses import dataclass
-from typing import Literal
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from typing import Any, Literal, TypeVar
 
 from pipelines.errors import SpecError
+from pipelines.run.period import Period
 from pipelines.spec import Slicing, Storage
+
+Ordered = TypeVar("Ordered")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -26,6 +30,10 @@ class Order:
     storage: Storage = Storage()
     limit: int = 0
     """The corpus is taken to end after so many documents, for a trial; 0: all."""
+    since: str = ""
+    """First day of the folders by day that are looked at, such as 2026-11-23; "": all."""
+    until: str = ""
+    """The day after the last of them."""
     removed: Literal["keep", "drop"] = "keep"
     """What becomes of the parts of a shard that vanished."""
     max_dead_letters: float = 0.05
@@ -44,6 +52,18 @@ class Order:
             raise SpecError(f"limit is {self.limit}: write the most documents to do, or 0 for all")
         if not 0 <= self.max_dead_letters <= 1:
             raise SpecError(f"max_dead_letters is {self.max_dead_letters}: write a share from 0 to 1")
+        _ = self.period
+
+    @property
+    def period(self) -> Period:
+        """The days that are looked at. SpecError where there are none such."""
+        return Period(since=self.since, until=self.until)
+
+
+def order_of(kind: type[Ordered], job: str, arguments: Mapping[str, Any]) -> Ordered:
+    """A job's order from the arguments that the job takes. SpecError where they are wrong."""
+    known = {one.name for one in fields(kind)}  # type: ignore[arg-type]
+    return kind(**{name: value for name, value in ({"job": job} | dict(arguments)).items() if name in known})
 
 
 def new_run_id(now: float | None = None) -> str:

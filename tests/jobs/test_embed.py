@@ -16,10 +16,12 @@ import polars
 import pytest
 import ray
 
+from jobs import entry
 from jobs.embed import embed
 from pipelines.errors import SpecError
 from pipelines.run.local import Encoder
 from pipelines.spec import EmbedSpec, EncodePool, OutputDtype, Slicing, TokenizePool
+from pipelines.store.lease import hold
 from pipelines.store.location import locate
 from pipelines.store.manifest import read_manifest
 from pipelines.store.parts import list_parts, read_dead_letters
@@ -120,6 +122,20 @@ def test_nothing_to_do_needs_no_ray_and_writes_nothing(odd: tuple[Path, int], sp
     assert (told.returncode, told.stderr) == (0, "")
     assert "nothing to do" in told.stdout
     assert listing(folder) == before
+
+
+def test_no_shard_of_the_days_asked_for_is_nothing_to_do_and_another_run_at_work_is_exit_4(
+    spec: EmbedSpec, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("RAY_ADDRESS", "127.0.0.1:9")  # whoever asks for Ray fails
+    write_shard(tmp_path / "corpus/date=2026-11-23/a.parquet", 4)
+    flags = ["--documents", str(tmp_path / "corpus"), "--output", str(tmp_path / "vectors")]
+    flags += ["--spec.model", spec.model, "--progress", "none"]
+    assert entry.run(embed, [*flags, "--since", "2026-11-24"]) == 0
+    assert "nothing to do" in capsys.readouterr().out
+    with hold(locate(str(tmp_path / "vectors")), "run9", print):
+        assert entry.run(embed, flags) == 4
+    assert "is held by run run9" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("reader", ["duckdb", "polars"])

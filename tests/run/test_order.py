@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from pipelines.errors import SpecError
-from pipelines.run.order import Order, new_run_id
+from pipelines.run.order import Order, new_run_id, order_of
 
 
 @pytest.mark.parametrize(
@@ -20,6 +20,9 @@ from pipelines.run.order import Order, new_run_id
         ({"limit": -1}, "limit is -1"),
         ({"max_dead_letters": 1.5}, "max_dead_letters is 1.5"),
         ({"max_dead_letters": -0.1}, "write a share from 0 to 1"),
+        ({"since": "2026-1-1"}, "since is '2026-1-1': write a day as 2026-11-23"),
+        ({"until": "2026-02-30"}, "until is '2026-02-30'"),
+        ({"since": "2026-11-23", "until": "2026-11-23"}, "which is not after it: no day lies between"),
     ],
 )
 def test_a_wrong_order_is_refused(fields: dict[str, Any], words: str) -> None:
@@ -30,6 +33,11 @@ def test_a_wrong_order_is_refused(fields: dict[str, Any], words: str) -> None:
 def test_a_right_order_is_kept() -> None:
     order = Order(job="embed", documents=["a", "b"], output="o", max_dead_letters=1, limit=3)
     assert (order.documents, order.limit, order.removed) == (["a", "b"], 3, "keep")
+
+
+def test_an_order_takes_its_own_of_a_jobs_arguments() -> None:
+    arguments = {"spec": 1, "documents": "c", "output": "o", "since": "2026-11-23", "text": ""}
+    assert order_of(Order, "embed", arguments) == Order(job="embed", documents="c", output="o", since="2026-11-23")
 
 
 def test_run_ids_sort_by_time_and_differ() -> None:
