@@ -92,6 +92,7 @@ LIGHT = {
     "jobs.launch": {"torch", "transformers"},
     "jobs.predict": {"torch", "transformers"},
     "jobs.prepare": {"torch", "transformers"},
+    "jobs.runs": {"ray", "torch", "transformers"},
 }
 
 

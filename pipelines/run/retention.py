@@ -41,7 +41,7 @@ def clear_away(output: Location, *, yes: bool, min_age_hours: float) -> int:
     if litter.num_young:
         _say(f"{litter.num_young:,} more are younger than {min_age_hours:g} hours, and stay")
     if litter.lease:
-        _say(f"the lease of {litter.lease}, whose process is dead")
+        _say(f"the lease of {litter.lease}: its process is dead, or at work on another host, which ends this with 4")
     if not litter.files and not litter.lease:
         _say(f"{output}: nothing to remove")
         return 0

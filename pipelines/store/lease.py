@@ -96,9 +96,12 @@ def check_holder(output: Location, run: str) -> None:
 
 
 def left_behind(output: Location) -> Claim | None:
-    """The claim that a dead process of this host left in lease.json; None: there is none, or it may be alive."""
+    """The claim in lease.json that nobody gave back, unless its process is alive on this host.
+
+    One of this host is dead; one of another may be: ``hold`` watches it, and takes it over or raises.
+    """
     _, claim = _read(output)
-    return claim if claim is not None and not claim.released and _is_over(claim) else None
+    return claim if claim is not None and not claim.released and not claim.owner.is_alive_here() else None
 
 
 class Lease:

@@ -31,7 +31,7 @@ class Litter:
     num_young: int
     """Files that nobody names either, and that stay for now."""
     lease: Claim | None
-    """Of a process that is dead."""
+    """Not given back, by a process of this host that is dead, or of another that may be."""
 
 
 def find_litter(output: Location, now: float, min_age_hours: float = MIN_AGE_HOURS) -> Litter:

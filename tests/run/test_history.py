@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import json
+from dataclasses import fields
 from pathlib import Path
 
 import pytest
 from rich.console import Console
 
 from pipelines.errors import SpecError
+from pipelines.run.convert_report import ConvertReport
 from pipelines.run.history import PastRun, read_history, show_history
+from pipelines.run.report import Report
+from pipelines.run.training_report import TrainingReport
 from pipelines.store.location import locate
 from tests.store.test_committed import vectors, write_output
 
@@ -20,6 +24,12 @@ EMBED = {
 SLOW = EMBED | {"run": "20261123T060000Z-00000002", "exit_code": 0, "tokens_per_second": 6000.0, "dead_letters": {}}
 PRETRAIN = {"run": "20261124T235900Z-00000003", "job": "pretrain", "exit_code": 0, "seconds": 3.0, "step": 9,
             "row": {"tokens_per_second": 3000.0}}  # fmt: skip
+
+
+@pytest.mark.parametrize("kind", [Report, ConvertReport, TrainingReport])
+def test_every_report_tells_what_a_line_needs(kind: type) -> None:
+    assert {"run", "job", "exit_code"} <= {one.name for one in fields(kind)}
+    assert isinstance(kind.seconds, property)  # which to_json writes, too
 
 
 def test_a_report_of_any_job_is_a_line() -> None:

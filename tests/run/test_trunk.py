@@ -124,6 +124,7 @@ def test_progress_ends_before_the_report_is_shown(
     assert json.loads(last) | {"seconds": 0} == {
         "phase": "commit", "seconds": 0, "documents": 4, "total_documents": 4, "slices": 1, "total_slices": 1,
         "tokens": 36, "tokens_per_second": 0.0, "dead_letters": 0, "seconds_left": None, "waiting": "", "last": True,
+        "unit": "slices",
     }  # fmt: skip
     assert capsys.readouterr().err == ""
 

@@ -13,6 +13,7 @@ import pytest
 
 from pipelines.errors import SpecError
 from pipelines.schema import DeadLetter, SliceHeader
+from pipelines.store.lease import KEY as LEASE
 from pipelines.store.lease import hold
 from pipelines.store.location import Location, locate
 from pipelines.store.parts import dead_letters_key, publish
@@ -79,3 +80,6 @@ def test_the_lease_of_a_dead_process_is_told(tmp_path: Path) -> None:
     assert found.run == "run9"
     with hold(output, "run10", print):
         assert find_litter(output, time.time()).lease is None  # ours is alive
+    elsewhere = replace(found, owner=replace(found.owner, host="elsewhere"))
+    output.put(LEASE, elsewhere.to_json())
+    assert find_litter(output, time.time()).lease == elsewhere
