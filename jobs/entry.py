@@ -6,7 +6,6 @@ import inspect
 import json
 import logging
 import os
-import re
 import signal
 import socket
 import sys
@@ -20,8 +19,8 @@ import docstring_parser
 import jsonargparse
 
 from jobs.refusals import plainly
-from pipelines import errors
-from pipelines.errors import MantaError, SpecError
+from pipelines.errors import SpecError
+from pipelines.run.cause import cause
 from pipelines.run.stop import Brake, unstoppable
 from pipelines.spec import Storage, refuse
 
@@ -43,9 +42,7 @@ STOPPED: dict[int, tuple[str, int]] = {signal.SIGINT: ("interrupted", 130), sign
 """The last word and the exit code of a run that a signal has stopped."""
 
 PATIENCE_SECONDS = 10
-
-RAISED = re.compile(r"^pipelines\.errors\.(\w+): (.+)$", re.MULTILINE)
-"""The last line of a stack trace that ends in one of our errors."""
+PLAN = "plan"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -81,7 +78,8 @@ def run(job: Callable[..., int], argv: Sequence[str] | None = None) -> int:
     was_there = ray_is_up()
     with Brake() as brake:
         try:
-            return job(**parse(job, argv))
+            arguments = parse(job, argv)
+            return plan(job, arguments) if arguments.pop(PLAN, False) else job(**arguments)
         except KeyboardInterrupt as stop:
             word, code = STOPPED[brake.asked]
             return say(f"{word}: {str(stop) or 'what is done stays done; run the same command again to go on'}", code)
@@ -95,25 +93,17 @@ def run(job: Callable[..., int], argv: Sequence[str] | None = None) -> int:
                 stop_ray()
 
 
+def plan(job: Callable[..., int], arguments: dict[str, Any]) -> int:
+    """Show what a job would do, how long it takes and what it costs, without Ray and with nothing written."""
+    from pipelines.run.prospect import look_ahead
+
+    return show(look_ahead(job.__name__, arguments))
+
+
 def say(line: str, code: int) -> int:
     """Print the last word on stderr; give back the exit code."""
     print(line, file=sys.stderr, flush=True)
     return code
-
-
-def cause(error: BaseException | None) -> MantaError | None:
-    """The MantaError in an exception's chain. What an actor raised comes wrapped by Ray, mostly as text alone."""
-    seen: set[int] = set()
-    while error is not None and id(error) not in seen:
-        wrapped = getattr(error, "cause", None)
-        if isinstance(error, MantaError) and wrapped is None:
-            return error
-        if type(error).__module__.startswith("ray.") and (told := RAISED.findall(str(error))):
-            kind, message = told[-1]
-            return getattr(errors, kind)(message)
-        seen.add(id(error))
-        error = wrapped or error.__cause__ or error.__context__
-    return None
 
 
 def parse(job: Callable[..., int], argv: Sequence[str] | None = None) -> dict[str, Any]:
@@ -123,7 +113,8 @@ def parse(job: Callable[..., int], argv: Sequence[str] | None = None) -> dict[st
     arguments = parser.instantiate(config).as_dict()
     if isinstance(storage := arguments.get("storage"), Storage):
         arguments["storage"] = storage.settled(os.environ)
-    return {name: value for name, value in arguments.items() if name in inspect.signature(job).parameters}
+    taken = {*inspect.signature(job).parameters, *([PLAN] if arguments.get(PLAN) else [])}
+    return {name: value for name, value in arguments.items() if name in taken}
 
 
 class OneLineParser(jsonargparse.ArgumentParser):
@@ -161,7 +152,8 @@ def parser_of(job: Callable[..., int]) -> jsonargparse.ArgumentParser:
     alone = next(iter(inspect.signature(job).parameters)) == "output"  # it needs no more, and no flag for that
     parser.add_function_arguments(job, as_group=False, as_positional=alone, skip=set(switches))
     told = {argument.arg_name: argument.description for argument in docstring_parser.parse(job.__doc__ or "").params}
-    for name in switches:
+    told[PLAN] = "Show what would be done, how long it takes and what it costs, and do nothing."
+    for name in [*switches, *([PLAN] if "rates" in inspect.signature(job).parameters else [])]:
         parser.add_argument(f"--{name}", action="store_true", help=told.get(name))
     return parser
 

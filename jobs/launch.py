@@ -71,7 +71,7 @@ def command() -> int:
     """What the command line asks for."""
     submission, chosen = read("".join(sys.argv[1:2]), sys.argv[2:])
     if chosen["dry_run"]:
-        return show(submission)
+        return show(submission, parse(_function(submission.job), submission.flags))
     run = send(submission)
     return attend(run) if chosen["wait"] else 0
 

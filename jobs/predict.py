@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Literal
-
 from jobs.entry import RayCluster, main, show, start
 from pipelines.predict_spec import PredictSpec
-from pipelines.run.order import Order, order_of
+from pipelines.run.order import Order, Rates, Removed, Shown, order_of
 from pipelines.run.trunk import open_run
 from pipelines.run.view import View
 from pipelines.spec import EncodePool, Slicing, Storage, TokenizePool
@@ -27,14 +25,15 @@ def predict(
     limit: int = 0,
     since: str = "",
     until: str = "",
-    removed: Literal["keep", "drop"] = "keep",
+    removed: Removed = "keep",
     max_dead_letters: float = 0.05,
     retry_dead_letters: bool = False,
-    progress: Literal["auto", "live", "log", "json", "none"] = "auto",
+    progress: Shown = "auto",
     slicing: Slicing = Slicing(max_rows=256),
     cpu: TokenizePool = TokenizePool(),
     gpu: EncodePool = EncodePool(),
     storage: Storage = Storage(),
+    rates: Rates = Rates(),
     user_code: str = "",
     ray: RayCluster = RayCluster(),
 ) -> int:
@@ -58,6 +57,7 @@ def predict(
         cpu: Actors that tokenize.
         gpu: Actors that predict.
         storage: How s3:// is reached.
+        rates: What actors cost and how fast they are, for --plan and for the report.
         user_code: Folder of Python code of your own, which goes to every node: --spec.model_class is a class in it.
         ray: Which Ray the job runs on.
     """

@@ -8,11 +8,10 @@ from typing import Any, Literal
 import torch
 
 from pipelines.errors import SpecError
+from pipelines.text.pack import CPU_TOKEN_BUDGET, CUDA_TOKEN_BUDGET
 
 Precision = Literal["float32", "bfloat16", "float16"]
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
-CUDA_TOKEN_BUDGET = 65_536
-CPU_TOKEN_BUDGET = 2_048
 
 
 def pick_device(wish: str) -> torch.device:

@@ -10,10 +10,10 @@ from datetime import UTC, datetime
 from rich.console import Group, RenderableType
 from rich.text import Text
 
-from pipelines.run.display import compact, duration
+from pipelines.run.display import compact, duration, size
 from pipelines.run.grid import grid
 from pipelines.run.report import installed_versions
-from pipelines.run.tables import listing, size
+from pipelines.run.tables import listing
 
 
 @dataclass(frozen=True, kw_only=True)

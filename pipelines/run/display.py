@@ -94,3 +94,19 @@ def duration(seconds: float) -> str:
     minutes, rest = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
+
+
+def seconds(number: float) -> str:
+    """Seconds as 0.31 s, 4.2 s, 48 s or 12:05."""
+    if number >= 100:
+        return duration(number)
+    return f"{number:.2f} s" if number < 1 else f"{number:.1f} s" if number < 10 else f"{number:.0f} s"
+
+
+def size(number: float) -> str:
+    """Bytes as 940 B, 12.2 MB or 1.3 GB, in powers of ten."""
+    return (
+        f"{number:.0f} B"
+        if number < 1000
+        else compact(number).replace("k", " k").replace("M", " M").replace("G", " G") + "B"
+    )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 from fsspec.utils import glob_translate
 
@@ -58,6 +59,15 @@ class Ground:
             output_row_bytes=self.row_bytes,
             storage=self.order.storage,
         )
+
+    @property
+    def told(self) -> dict[str, str]:
+        """What each part's footer, and the manifest's, says of how it was made, quantizing left out."""
+        recipe = self.recipe
+        names = [name for name in recipe.spec.told if name not in recipe.spec.idle]
+        told: dict[str, Any] = {name: getattr(recipe.spec, name) for name in names}
+        told |= {**recipe.told, "fingerprint": self.agreed.fingerprint, "source": self.order.documents}
+        return {f"manta.{name}": str(value) for name, value in told.items()}
 
     @property
     def slice_bytes(self) -> int:

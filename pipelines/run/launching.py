@@ -6,7 +6,6 @@ import os
 import sys
 import threading
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import fields
 from typing import Any
 
 from rich.console import Console
@@ -14,12 +13,14 @@ from rich.text import Text
 
 from pipelines.errors import SpecError
 from pipelines.fingerprint import fingerprint
+from pipelines.run.display import size
 from pipelines.run.job_server import ADDRESSES, connect, submit
 from pipelines.run.launched import LaunchedRun
+from pipelines.run.order import order_of
 from pipelines.run.parcel import Parcel, pack
+from pipelines.run.prospect import from_here
 from pipelines.run.stop import Brake, Terminated, exit_code_of
 from pipelines.run.submission import Launching, Submission
-from pipelines.run.tables import size
 from pipelines.spec import Storage
 
 PLACES = ("source", "documents", "output", "instances", "data", "queries", "qrels", "train_data", "eval_data",
@@ -35,8 +36,7 @@ def check(job: str, order: type, arguments: Mapping[str, Any], flags: Sequence[s
 
     ``order`` is the class of the job's order, which checks what the arguments say beside the spec.
     """
-    known = {field.name for field in fields(order)}
-    order(**{name: value for name, value in ({"job": job} | dict(arguments)).items() if name in known})
+    order_of(order, job, arguments)
     parcel = pack(where.working_dir)
     if not parcel.holds(f"jobs/{job}.py"):
         raise SpecError(f"{parcel.folder} holds no jobs/{job}.py that travels: name the checkout by --working_dir")
@@ -78,8 +78,8 @@ def is_relative(place: str) -> bool:
     return bool(place) and "://" not in place and not place.startswith(("/", "package:"))
 
 
-def show(submission: Submission) -> int:
-    """Print what would be submitted; exit code 0."""
+def show(submission: Submission, arguments: Mapping[str, Any]) -> int:
+    """Print what would be submitted, and what it would do by these arguments; exit code 0."""
     where, parcel, rooms = submission.where, submission.parcel, submission.parcel.by_room
     lines = [
         f"id          {next(submission.ids())}  (-r2, -r3 and so on where the cluster had it)",
@@ -91,6 +91,7 @@ def show(submission: Submission) -> int:
         *(f"            {size(num_bytes):>8}  {room} ({count:,})" for room, (count, num_bytes) in rooms.items()),
     ]
     Console(soft_wrap=True).print(*map(Text, lines), sep="\n")
+    Console().print(from_here(submission.job, arguments))
     return 0
 
 

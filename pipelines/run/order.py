@@ -10,9 +10,38 @@ from typing import Any, Literal, TypeVar
 
 from pipelines.errors import SpecError
 from pipelines.run.period import Period
-from pipelines.spec import Slicing, Storage
+from pipelines.spec import Slicing, Storage, refuse
 
 Ordered = TypeVar("Ordered")
+Removed = Literal["keep", "drop"]
+Shown = Literal["auto", "live", "log", "json", "none"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Rates:
+    """Prices and speed of an actor, by which a plan reckons time and cost. They decide nothing else."""
+
+    gpu: float = 0.0
+    """Price of an hour of an encode actor (gpu pool), in whatever currency; 0: not told."""
+    cpu: float = 0.0
+    """Price of an hour of a tokenize actor (cpu pool); 0: not told."""
+    tokens_per_second: float = 0.0
+    """Tokens a second of an encode actor; 0: as the output's last run had it, else as --plan measures it."""
+
+    def __post_init__(self) -> None:
+        for name in ("gpu", "cpu", "tokens_per_second"):
+            if not 0 <= getattr(self, name) < float("inf"):
+                refuse(self, name, "write a number of at least 0")
+
+    @property
+    def are_told(self) -> bool:
+        """Whether there is a price."""
+        return bool(self.gpu or self.cpu)
+
+    def cost(self, seconds: float, *, encoders: int, tokenizers: int) -> dict[str, float]:
+        """By pool, of so many actors for so long."""
+        hours = seconds / 3600
+        return {"gpu": encoders * hours * self.gpu, "cpu": tokenizers * hours * self.cpu}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,14 +63,16 @@ class Order:
     """First day of the folders by day that are looked at, such as 2026-11-23; "": all."""
     until: str = ""
     """The day after the last of them."""
-    removed: Literal["keep", "drop"] = "keep"
+    removed: Removed = "keep"
     """What becomes of the parts of a shard that vanished."""
     max_dead_letters: float = 0.05
     """Largest share of documents that may be dead letters."""
     retry_dead_letters: bool = False
     """Make the slices again that hold dead letters, and try the shards again that were set aside."""
-    progress: Literal["auto", "live", "log", "json", "none"] = "auto"
+    progress: Shown = "auto"
     """How progress is shown: a live display, lines of a log, JSON lines; auto: live in a terminal, log elsewhere."""
+    rates: Rates = Rates()
+    """What actors cost, and how fast they are: for the plan alone."""
 
     def __post_init__(self) -> None:
         if not self.documents:

@@ -18,6 +18,7 @@ from pipelines.prepare_spec import PrepareSpec
 from pipelines.run.chips import peak_flops
 from pipelines.run.instance_counts import InstanceCounts, count_instances
 from pipelines.run.instance_warnings import instance_warnings
+from pipelines.run.order import Rates
 from pipelines.run.tables import tables
 from pipelines.run.tally import Tally
 
@@ -95,6 +96,10 @@ class Report:
     count; None: it is another job."""
     warnings: list[str]
     """What is odd about it, with its likeliest cause."""
+    plan: dict[str, Any] | None
+    """What a sample told of it before: fields of ``Forecast``, and seconds where the pace was known. None: no plan."""
+    cost: dict[str, float] | None
+    """By pool, of the encode phase; None: no price was told."""
     placement: dict[str, Any] | None
     """None: nothing had to be done, and no actor was started."""
     versions: dict[str, str]
@@ -120,9 +125,22 @@ class Report:
         """Padding among the tokens computed."""
         return 1 - self.encoded_tokens / self.computed_tokens if self.computed_tokens else 0.0
 
+    @property
+    def actual(self) -> dict[str, float]:
+        """What came of what is planned, by the plan's names."""
+        found = {name: getattr(self, name) for name in ("documents", "rows", "tokens", "truncated", "write_bytes")}
+        found |= {"dead_letters": self.num_dead_letters, "padding_fraction": self.padding_fraction}
+        return found | {"seconds": self.phase_seconds.get("encode", 0.0), "cost": sum((self.cost or {}).values())}
+
+    @property
+    def actual_to_plan(self) -> dict[str, float]:
+        """Ratios of these to the plan, where both are numbers above 0."""
+        plan = (self.plan or {}) | {"cost": sum((self.plan or {}).get("cost", {}).values())}
+        return {name: found / plan[name] for name, found in self.actual.items() if found and plan.get(name)}
+
     def to_json(self) -> str:
         """All fields, and what follows from them, as indented JSON."""
-        names = ("seconds", "num_dead_letters", "tokens_per_second", "padding_fraction")
+        names = ("seconds", "num_dead_letters", "tokens_per_second", "padding_fraction", "actual_to_plan")
         return json.dumps(asdict(self) | {name: getattr(self, name) for name in names}, indent=2)
 
     def render(self) -> RenderableType:
@@ -155,6 +173,8 @@ def make_report(
     placement: Placement | None = None,
     calibrated: Calibrated | None = None,
     spec: object = None,
+    plan: Mapping[str, Any] | None = None,
+    rates: Rates = Rates(),
     versions: Mapping[str, str] | None = None,
 ) -> Report:
     """The report from what the run's slices add up to. ``started`` in seconds since 1970; ``spec``: of the run."""
@@ -188,9 +208,16 @@ def make_report(
         instances=instances,
         examples=count_examples(stats) if isinstance(spec, ExampleSpec) else None,
         warnings=instance_warnings(instances, spec) if instances and isinstance(spec, PrepareSpec) else [],
+        plan=dict(plan) if plan else None,
+        cost=_cost(rates, placement, phase_seconds) if placement and rates.are_told else None,
         placement=asdict(placement) if placement else None,
         versions=dict(versions if versions is not None else installed_versions()),
     )
+
+
+def _cost(rates: Rates, placement: Placement, phase_seconds: Mapping[str, float]) -> dict[str, float]:
+    encoders, tokenizers = placement.encode_actors.max, placement.tokenize_actors
+    return rates.cost(phase_seconds.get("encode", 0.0), encoders=encoders, tokenizers=tokenizers)
 
 
 def count_examples(stats: Mapping[str, float]) -> dict[str, int]:

@@ -12,9 +12,9 @@ from rich.console import Console, RenderableType
 from rich.text import Text
 
 from pipelines.errors import SpecError, StoreError
+from pipelines.run.display import size
 from pipelines.run.history import RUNS
 from pipelines.run.order import new_run_id
-from pipelines.run.tables import size
 from pipelines.store.forgetting import Forgotten, forget
 from pipelines.store.lease import hold
 from pipelines.store.location import Entry, Location

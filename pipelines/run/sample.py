@@ -6,7 +6,8 @@ drawn by the seed. Runs, since a document alone costs a request and the decoding
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
 
 import numpy as np
 
@@ -23,12 +24,17 @@ def sample(shards: Iterable[tuple[Shard, int]], asked: Calibration, run: int = R
 
     ``run`` rows come from one place.
     """
-    known = list(shards)
-    bounds = np.cumsum([0, *(num_rows for _, num_rows in known)]).tolist()
+    whole = [Stretch(shard=shard, first_row=0, stop_row=num_rows) for shard, num_rows in shards]
+    return sample_of(whole, asked.num_documents, asked.seed, run)
+
+
+def sample_of(stretches: Sequence[Stretch], num_documents: int, seed: int, run: int = RUN) -> list[Stretch]:
+    """The same of the rows of these stretches."""
+    bounds = np.cumsum([0, *(one.num_documents for one in stretches)]).tolist()
     return [
-        Stretch(shard=shard, first_row=max(first - begin, 0), stop_row=min(stop, end) - begin)
-        for first, stop in places(bounds[-1], asked.num_documents, asked.seed, run)
-        for (shard, _), begin, end in zip(known, bounds, bounds[1:], strict=False)
+        replace(one, first_row=one.first_row + max(first - begin, 0), stop_row=one.first_row + min(stop, end) - begin)
+        for first, stop in places(bounds[-1], num_documents, seed, run)
+        for one, begin, end in zip(stretches, bounds, bounds[1:], strict=False)
         if first < end and stop > begin
     ]
 

@@ -75,6 +75,8 @@ def pools_for(run: Run, cpu: TokenizePool, gpu: EncodePool | None) -> Pools:
     placement = _place(run, resources, cpu, gpu)
     require_shared(output=ground.output.path if ground.output.is_local else "", inputs=ground.local_inputs)
     set_streaming(placement.object_store_bytes, resources)
+    if gpu is not None:
+        run.foresight.begin(ground, run.plan, gpu, placement)
     return Pools(placement=placement, label_selector=resources.label_selector)
 
 

@@ -9,9 +9,10 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from pipelines.run.display import compact, duration
+from pipelines.run.display import compact, duration, seconds, size
 from pipelines.run.grid import grid
 from pipelines.run.instance_tables import instance_tables
+from pipelines.run.plan_against_actual import against
 
 if TYPE_CHECKING:
     from pipelines.run.report import Report
@@ -24,6 +25,8 @@ def tables(report: Report) -> RenderableType:
     parts: list[RenderableType] = [Text(headline(report), style="bold"), Text(f"output {report.output}")]
     if report.slices:
         parts += [Text(), counts(report), Text(), stages(report), Text(phases(report))]
+    if report.slices and report.plan:
+        parts += [Text(), against(report.plan, report.actual, report.actual_to_plan)]
     if report.slices and report.instances:
         parts += [Text(), *instance_tables(report.instances, report.warnings)]
     if report.slices and report.examples:
@@ -64,6 +67,8 @@ def counts(report: Report) -> Table:
         "parts added": f"{report.corpus.parts_added:,}",
         "parts removed": f"{report.corpus.parts_removed:,}",
     }
+    if report.cost:
+        pairs["cost"] = f"{sum(report.cost.values()):,.2f}"
     if report.peak_share is not None:
         pairs["of GPU peak"] = f"{100 * report.peak_share:.1f} %"
     if report.instances:
@@ -156,19 +161,3 @@ def remarks(report: Report) -> list[str]:
 
 def _many(number: int, noun: str) -> str:
     return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
-
-
-def seconds(number: float) -> str:
-    """Seconds as 0.31 s, 4.2 s, 48 s or 12:05."""
-    if number >= 100:
-        return duration(number)
-    return f"{number:.2f} s" if number < 1 else f"{number:.1f} s" if number < 10 else f"{number:.0f} s"
-
-
-def size(number: float) -> str:
-    """Bytes as 940 B, 12.2 MB or 1.3 GB, in powers of ten."""
-    return (
-        f"{number:.0f} B"
-        if number < 1000
-        else compact(number).replace("k", " k").replace("M", " M").replace("G", " G") + "B"
-    )

@@ -13,10 +13,10 @@ from rich.text import Text
 
 from pipelines.run.crew import Crew
 from pipelines.run.delivered import tables
-from pipelines.run.display import compact, duration
+from pipelines.run.display import compact, duration, size
 from pipelines.run.grid import grid
 from pipelines.run.report import installed_versions
-from pipelines.run.tables import listing, size
+from pipelines.run.tables import listing
 from pipelines.run.training_books import TrainingBooks
 from pipelines.run.training_ground import TrainingGround
 from pipelines.run.training_progress import describe_evaluation

@@ -13,7 +13,6 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any
 
 import pyarrow as pa
 from ray.data import Dataset
@@ -21,6 +20,7 @@ from ray.data import Dataset
 from pipelines.errors import LeaseError, ShardError, StoreError
 from pipelines.model.calibration import Calibrated
 from pipelines.run.calibration import find_calibration, footer_of, settle
+from pipelines.run.foresight import Foresight
 from pipelines.run.ground import Ground, survey
 from pipelines.run.inventory import Inventory
 from pipelines.run.order import Order, new_run_id
@@ -52,7 +52,11 @@ def open_run(order: Order, recipe: RunRecipe) -> Iterator[Run]:
         ground = survey(order, recipe)
         with hold(ground.output, run_id, progress.say) as lease:
             ground.output.sweep()
-            yield Run(run_id, ground, lease, progress, phases)
+            run = Run(run_id, ground, lease, progress, phases)
+            try:
+                yield run
+            finally:
+                run.foresight.end()
 
 
 class Run:
@@ -71,6 +75,7 @@ class Run:
         found = Inventory(ground)
         self.books, self.ledger, self.plan = found.books, found.ledger, found.plan
         self._manifest, self._live = found.manifest, found.live
+        self.foresight = Foresight()
         self.calibrated = find_calibration(self.output) if ground.recipe.spec.is_quantized else None
         """How vectors are quantized; None for floats, and for a new output until ``calibrate``."""
 
@@ -93,12 +98,7 @@ class Run:
     @property
     def metadata(self) -> dict[str, str]:
         """What each part's footer, and the manifest's, says of how it was made."""
-        recipe = self.ground.recipe
-        names = [name for name in recipe.spec.told if name not in recipe.spec.idle]
-        told: dict[str, Any] = {name: getattr(recipe.spec, name) for name in names}
-        told |= {**recipe.told, "fingerprint": self.ground.agreed.fingerprint, "source": self.ground.order.documents}
-        quantized = footer_of(self.calibrated) if self.calibrated else {}
-        return {f"manta.{name}": str(value) for name, value in told.items()} | quantized
+        return self.ground.told | (footer_of(self.calibrated) if self.calibrated else {})
 
     def follow(self, receipts: Dataset, placement: Placement) -> None:
         """Take in the receipts as they come. Until the first, show what the run waits for.
@@ -193,6 +193,8 @@ class Run:
             placement=self._placement,
             calibrated=self.calibrated,
             spec=self.ground.recipe.spec,
+            plan=self.foresight.plan(),
+            rates=self.ground.order.rates,
         )
 
     @property

@@ -6,7 +6,6 @@ The sample goes through the stages that the whole corpus goes through, but its v
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from typing import Any
 
@@ -20,13 +19,10 @@ from pipelines.schema import EMBEDDING, SliceHeader, fold, unfold, vectors_to_nu
 from pipelines.spec import EmbedSpec
 from pipelines.stages.attempts import Attempts
 from pipelines.stages.encode import ChunkEncoder
-from pipelines.stages.read import Reading, Stretch, slices_of
+from pipelines.stages.read import Reading, Stretch, slices_at_once
 from pipelines.stages.recipe import Recipe
 from pipelines.stages.slicewise import ROW
 from pipelines.stages.tokenize import INPUT_IDS, ChunkTokenizer
-
-AT_A_TIME = 16
-"""Stretches that are read at once, and then encoded together."""
 
 
 def calibrate_on(
@@ -52,17 +48,15 @@ def _chunks(sample: Sequence[Stretch], reading: Reading, tokenizer: ChunkTokeniz
     """Chunks of some stretches at a time. Their ROW numbers the documents of the sample, in order."""
     rng = np.random.Generator(np.random.Philox(seed))
     num_before = 0
-    with ThreadPoolExecutor(AT_A_TIME, "sample") as pool:
-        for start in range(0, len(sample), AT_A_TIME):
-            read = pool.map(lambda stretch: list(slices_of([stretch], reading)), sample[start : start + AT_A_TIME])
-            tables = []
-            for documents in (one for slices in read for one in slices):
-                chunks, header = unfold(tokenizer(documents))
-                if not header.error and chunks.num_rows:
-                    tables.append(_numbered(_some(chunks, header.num_documents, rng), num_before))
-                    num_before += header.num_documents
-            if tables:
-                yield pa.concat_tables(tables)
+    for slices in slices_at_once(sample, reading):
+        tables = []
+        for documents in slices:
+            chunks, header = unfold(tokenizer(documents))
+            if not header.error and chunks.num_rows:
+                tables.append(_numbered(_some(chunks, header.num_documents, rng), num_before))
+                num_before += header.num_documents
+        if tables:
+            yield pa.concat_tables(tables)
 
 
 def _some(chunks: pa.Table, most: int, rng: np.random.Generator) -> pa.Table:

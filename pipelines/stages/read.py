@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -21,6 +22,9 @@ from pipelines.stages.documents import DocumentColumns, documents_of
 from pipelines.stages.slicewise import private_bytes
 from pipelines.store.shards import Shard
 from pipelines.store.slices import SliceReading, read_slices
+
+AT_A_TIME = 16
+"""Stretches of a sample that are read at once."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -121,6 +125,15 @@ def slices_of(stretches: Iterable[Stretch], reading: Reading) -> Iterator[pa.Tab
                 yield fold(documents, header)
         except ShardError as error:
             yield _error_slice(stretch, done, error)
+
+
+def slices_at_once(stretches: Sequence[Stretch], reading: Reading) -> Iterator[list[pa.Table]]:
+    """The slices of many short stretches, in order: lists of those of some stretches that are read at the same time."""
+    with ThreadPoolExecutor(AT_A_TIME, "sample") as pool:
+        for start in range(0, len(stretches), AT_A_TIME):
+            some = stretches[start : start + AT_A_TIME]
+            found = pool.map(lambda stretch: list(slices_of([stretch], reading)), some)
+            yield [one for slices in found for one in slices]
 
 
 def _slices(stretch: Stretch, reading: Reading) -> Iterator[tuple[SliceHeader, pa.Table]]:

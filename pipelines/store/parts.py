@@ -111,13 +111,13 @@ def publish(
     """
     key = part_key(header.shard_id, header.first_row, header.num_documents, edition)
     if header.dead_letters:
-        output.put(dead_letters_key(key), _parquet(_dead_letters(header)))
+        output.put(dead_letters_key(key), part_bytes(_dead_letters(header)))
     counts = (header.num_documents, table.num_rows, len(header.dead_letters))
     facts = {**metadata, **dict(zip(COUNTS, map(str, counts), strict=True)), "shard": header.shard}
     if held_out is not None and held_out.num_rows:
         theirs = facts | {"num_rows": str(held_out.num_rows)}
-        output.put(held_out_key(key), _parquet(held_out.replace_schema_metadata(theirs), group_rows))
-    entry = output.put(key, _parquet(table.replace_schema_metadata(facts), group_rows))
+        output.put(held_out_key(key), part_bytes(held_out.replace_schema_metadata(theirs), group_rows))
+    entry = output.put(key, part_bytes(table.replace_schema_metadata(facts), group_rows))
     return PartEntry(header.shard_id, header.first_row, header.num_documents, entry.size, entry.version, edition)
 
 
@@ -184,8 +184,8 @@ def _dead_letters(header: SliceHeader) -> pa.Table:
     return pa.Table.from_pylist(rows, DEAD_LETTERS)
 
 
-def _parquet(table: pa.Table, group_rows: int = 0) -> bytes:
-    """The table as Parquet, in row groups of so many rows; 0: in one.
+def part_bytes(table: pa.Table, group_rows: int = 0) -> bytes:
+    """The table as a file of Parquet, in row groups of so many rows; 0: in one.
 
     Vectors are stored as they are: they neither compress nor repeat.
     """

@@ -15,6 +15,9 @@ import numpy.typing as npt
 
 Ints = npt.NDArray[np.int64]
 
+CUDA_TOKEN_BUDGET, CPU_TOKEN_BUDGET = 65_536, 2_048
+"""Tokens of a forward pass, padding counted, where nothing else is asked for."""
+
 PASS_OVERHEAD_TOKENS = 24
 """What one more forward pass costs, in tokens of padding that are worth paying to save it."""
 

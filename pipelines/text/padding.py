@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
+from pipelines.text.pack import padding_fraction, plan_batches
 from pipelines.text.ranges import ends_of
 
 Ints = npt.NDArray[np.int64]
@@ -32,3 +33,12 @@ def padding_sorted(lengths: Ints, counts: Ints, batch: int, pool: int) -> float:
     longest = lengths[np.searchsorted(ends_of(counts)[1:], places, side="right")]
     computed = longest @ np.diff(ends, prepend=0) / pool
     return float(1 - lengths @ counts / total / computed)
+
+
+def padding_of_slices(lengths: Ints, num_chunks: int, token_budget: int) -> float:
+    """The same where slices of so many chunks, spread as ``lengths`` are, are cut into batches of a token budget."""
+    if not len(lengths) or num_chunks < 1:
+        return 0.0
+    middles = (2 * np.arange(num_chunks) + 1) * len(lengths) // (2 * num_chunks)
+    slice_ = np.sort(lengths)[middles]
+    return padding_fraction(slice_, plan_batches(slice_, token_budget, padded=True))

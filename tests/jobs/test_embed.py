@@ -98,6 +98,10 @@ def test_the_run_file_tells_what_it_cost(odd: tuple[Path, int]) -> None:
     num_rows, num_dead = sum(hostile.ROWS.values()), len(hostile.DEAD)
     assert (told["rows"], told["documents"], told["num_dead_letters"]) == (num_rows, num_rows + num_dead, num_dead)
     assert told["phase_seconds"].keys() == {"plan", "start", "encode", "commit"}
+    planned = told["documents"] + told["documents_missing"]  # of a shard that breaks midway
+    assert (told["plan"]["documents"], told["plan"]["sampled"]) == (planned, told["documents"])
+    assert told["plan"]["tokens"] == round(told["tokens"] * planned / told["documents"])
+    assert told["actual_to_plan"]["rows"] == pytest.approx(told["documents"] / planned, rel=0.05)
     assert told["stage_seconds"]["encode compute"] > 0
     assert told["peak_bytes"].keys() == {"read", "tokenize", "encode", "write"}
     assert told["facts"]["precision"] == "float32"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shlex
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ from jobs import entry, launch
 from jobs.embed import embed
 from pipelines.errors import SpecError
 from pipelines.run.submission import flags_of
+from tests.tiny import write_shard
 
 CONFIG: dict[str, Any] = {
     "documents": ["s3://corpus/a/", "s3://corpus/b c.parquet"],
@@ -97,3 +99,21 @@ def test_a_dry_run_shows_it_all_and_asks_nobody(
     assert "a-place-that-is-not-told" not in shown
     assert "pipelines (" in shown
     assert json.dumps(["year"]) in shown
+    assert "no plan from here: " in shown
+
+
+def test_a_dry_run_shows_the_plan_where_the_corpus_is_in_reach(
+    tiny_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write_shard(tmp_path / "corpus/a.parquet", 10)
+    settings = {
+        "documents": str(tmp_path / "corpus"), "output": str(tmp_path / "vectors"), "spec": {"model": str(tiny_model)},
+        "rates": {"tokens_per_second": 9, "gpu": 360}, "gpu": {"max_actors": 1, "num_gpus": 1},
+    }  # fmt: skip
+    monkeypatch.setattr("sys.argv", ["launch", "embed", *flags_of(settings), "--dry_run"])
+    assert entry.run(launch.command, []) == 0
+    shown = capsys.readouterr().out
+    assert "--rates.gpu=360" in shown
+    assert "embed plan: 10 documents in 1 of 1 shards to do, 1 slices" in shown
+    assert re.search(r"^ +1 +1 +0:10 +1\.00 +0\.00 +1\.00 *$", shown, re.MULTILINE)
+    assert not (tmp_path / "vectors").exists()

@@ -8,7 +8,7 @@ import json
 import pytest
 from rich.text import Text
 
-from pipelines.run.display import Display, Mode, compact, duration
+from pipelines.run.display import Display, Mode, compact, duration, seconds, size
 
 
 class Plain(Display):
@@ -43,3 +43,15 @@ def test_compact(number: float, text: str) -> None:
 @pytest.mark.parametrize(("seconds", "text"), [(0, "0:00"), (47.6, "0:48"), (725, "12:05"), (11_229, "3:07:09")])
 def test_duration(seconds: float, text: str) -> None:
     assert duration(seconds) == text
+
+
+@pytest.mark.parametrize(("number", "text"), [(0.314, "0.31 s"), (4.25, "4.2 s"), (48.4, "48 s"), (725, "12:05")])
+def test_seconds(number: float, text: str) -> None:
+    assert seconds(number) == text
+
+
+@pytest.mark.parametrize(
+    ("number", "text"), [(940, "940 B"), (12_200_000, "12.2 MB"), (1.25e9, "1.2 GB"), (4096, "4.1 kB")]
+)
+def test_size(number: float, text: str) -> None:
+    assert size(number) == text

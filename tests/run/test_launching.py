@@ -72,7 +72,7 @@ def test_paths_from_the_root_and_uris_are_not_relative(place: str, relative: boo
 
 def test_what_is_shown_names_variables_and_files(house: Path, capsys: pytest.CaptureFixture[str]) -> None:
     where = Launching(address="http://head:8265", secrets=("HF_TOKEN",))
-    assert show(check("embed", Order, arguments(), ["--limit=5"], where)) == 0
+    assert show(check("embed", Order, arguments(), ["--limit=5"], where), arguments()) == 0
     lines = capsys.readouterr().out.splitlines()
     assert lines[0].startswith("id          embed-shared-vectors-")
     assert lines[1] == "address     http://head:8265"
@@ -81,9 +81,10 @@ def test_what_is_shown_names_variables_and_files(house: Path, capsys: pytest.Cap
         "environment HF_TOKEN, which must be set there",
         f"travels     4 files, 12 B, of {house}",
     ]
-    assert lines[5:] == [
+    assert lines[5:9] == [
         "                 6 B  .rayignore (1)",
         "                 2 B  jobs (1)",
         "                 2 B  mine (1)",
         "                 2 B  small (1)",
     ]
+    assert lines[9].startswith("no plan from here: ")  # there is no such model

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from pipelines.errors import SpecError
-from pipelines.run.order import Order, new_run_id, order_of
+from pipelines.run.order import Order, Rates, new_run_id, order_of
 
 
 @pytest.mark.parametrize(
@@ -46,3 +46,16 @@ def test_run_ids_sort_by_time_and_differ() -> None:
     assert re.fullmatch(r"19700102T000000Z-[0-9a-f]{8}", late)
     assert early < late
     assert new_run_id(0.0) != early
+
+
+@pytest.mark.parametrize("name", ["gpu", "cpu", "tokens_per_second"])
+@pytest.mark.parametrize("value", [-0.5, float("inf"), float("nan")])
+def test_a_wrong_rate_is_refused(name: str, value: float) -> None:
+    with pytest.raises(SpecError, match=f"Rates.{name} is .*: write a number of at least 0"):
+        Rates(**{name: value})
+
+
+def test_costs_by_hand() -> None:
+    assert Rates(gpu=3.0, cpu=0.5).cost(1200, encoders=2, tokenizers=6) == {"gpu": 2.0, "cpu": 1.0}
+    assert Rates(cpu=0.1).are_told
+    assert not Rates(tokens_per_second=5).are_told

@@ -8,8 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipelines.run.sample import RUN, places, sample
+from pipelines.run.sample import RUN, places, sample, sample_of
 from pipelines.spec import Calibration
+from pipelines.stages.read import Stretch
 from pipelines.store.shards import Shard
 
 A, B, C = (Shard(name, f"/c/{name}", 10, "1") for name in "abc")
@@ -49,6 +50,15 @@ def test_a_shard_gives_by_its_rows_and_a_run_may_lie_in_two() -> None:
     assert sum(stop - first for _, first, stop in found) == 80
     assert len(found) > 20  # 10 runs of 8 rows, each over 3 or 4 shards
     assert all(0 <= first < stop <= 3 for _, first, stop in found)
+
+
+def test_a_sample_of_stretches_keeps_within_them() -> None:
+    left = [Stretch(shard=A, first_row=7, stop_row=10), Stretch(shard=B, first_row=100, stop_row=400)]
+    assert sample_of(left, 400, 0) == left
+    found = sample_of(left, 40, 0)
+    assert sum(one.num_documents for one in found) == 40
+    bounds = {"a": (7, 10), "b": (100, 400)}
+    assert all(bounds[one.shard.name][0] <= one.first_row < one.stop_row <= bounds[one.shard.name][1] for one in found)
 
 
 @given(st.integers(0, 500), st.integers(2, 200), st.integers(0, 5))

@@ -7,7 +7,6 @@ import pytest
 from rich.console import Console
 
 from pipelines.run.report import Corpus, Report, make_report
-from pipelines.run.tables import seconds, size
 from pipelines.run.tally import Tally
 from pipelines.schema import DeadLetter, SliceHeader
 
@@ -86,18 +85,6 @@ def test_what_else_one_should_know() -> None:
     text = shown(replace(report(), corpus=corpus), 120)
     for words in ("1 shard changed", "2 shards vanished: 7 parts kept", "3 shards set aside", "1,000 documents left"):
         assert words in text, words
-
-
-@pytest.mark.parametrize(("number", "text"), [(0.314, "0.31 s"), (4.25, "4.2 s"), (48.4, "48 s"), (725, "12:05")])
-def test_seconds(number: float, text: str) -> None:
-    assert seconds(number) == text
-
-
-@pytest.mark.parametrize(
-    ("number", "text"), [(940, "940 B"), (12_200_000, "12.2 MB"), (1.25e9, "1.2 GB"), (4096, "4.1 kB")]
-)
-def test_size(number: float, text: str) -> None:
-    assert size(number) == text
 
 
 def test_examples_are_shown_with_their_largest_classes() -> None:

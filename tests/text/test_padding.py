@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from pipelines.text.padding import padding_at_random, padding_sorted
+from pipelines.text.padding import padding_at_random, padding_of_slices, padding_sorted
 
 
 def spread(lengths: dict[int, int]) -> tuple[np.ndarray, np.ndarray]:
@@ -24,6 +24,14 @@ def test_sorted_by_hand() -> None:
     assert padding_sorted(*spread({1: 1, 2: 1, 3: 1, 4: 1}), batch=4, pool=4) == pytest.approx(1 - 10 / 16)
     assert padding_sorted(*spread({5: 3}), batch=2, pool=3) == 0.0
     assert padding_sorted(*spread({}), batch=2, pool=4) == 0.0
+
+
+def test_slices_by_hand() -> None:
+    """Four chunks spread as 40 and 100 are two of each: 80 and 200 tokens. One of 30 beside them would be padded."""
+    assert padding_of_slices(np.array([100, 40]), 4, token_budget=200) == 0.0
+    # 30 and 40 together take 80 tokens, ten of them padding; apart they take another pass, which costs 24
+    assert padding_of_slices(np.array([100, 30, 40]), 3, token_budget=200) == pytest.approx(10 / 180)
+    assert padding_of_slices(np.zeros(0, np.int64), 4, token_budget=200) == 0.0
 
 
 def test_both_are_about_what_real_batches_have() -> None:
