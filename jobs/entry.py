@@ -149,7 +149,7 @@ def parser_of(job: Callable[..., int]) -> jsonargparse.ArgumentParser:
     )
     parser.add_argument("--config", action=ConfigFile, help="YAML file of flags; flags on the command line win")
     switches = [p.name for p in inspect.signature(job).parameters.values() if p.default is False]
-    alone = next(iter(inspect.signature(job).parameters)) == "output"  # it needs no more, and no flag for that
+    alone = next(iter(inspect.signature(job).parameters), "") == "output"  # it needs no more, and no flag for that
     parser.add_function_arguments(job, as_group=False, as_positional=alone, skip=set(switches))
     told = {argument.arg_name: argument.description for argument in docstring_parser.parse(job.__doc__ or "").params}
     told[PLAN] = "Show what would be done, how long it takes and what it costs, and do nothing."
