@@ -133,6 +133,11 @@ def test_command(command: str, desk: Desk) -> None:
         assert re.search(r"^embed \S+: 40 documents, 40 rows", told, re.MULTILINE)
     elif "--dry_run" in command:
         assert "pipelines (" in told
+        assert "embed plan: " in told
+    elif "--plan" in command:
+        assert told.startswith("embed plan: 40 documents in 1 of 8 shards to do, 1 slice\n")
+        assert re.search(r"^encode actors +tokenize actors +time +gpu +cpu +cost", told, re.MULTILINE)
+        assert not (desk.folder / "build/planned").exists()
     elif command.startswith("make predict"):
         assert "2 steps" in told
         assert re.search(r"predict \S+: 24 documents", told)

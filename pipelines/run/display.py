@@ -110,3 +110,8 @@ def size(number: float) -> str:
         if number < 1000
         else compact(number).replace("k", " k").replace("M", " M").replace("G", " G") + "B"
     )
+
+
+def many(number: int, noun: str) -> str:
+    """So many: 1 slice, 2,000 slices."""
+    return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"

@@ -10,7 +10,7 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from pipelines.run.display import compact, duration, size
+from pipelines.run.display import compact, duration, many, size
 from pipelines.run.forecast import Outlook, on_gpu, outlook
 from pipelines.run.grid import grid
 from pipelines.run.sizing import TOKENIZER_TOKENS_PER_SECOND
@@ -45,11 +45,11 @@ def headline(prospect: Prospect) -> str:
     found, plan = prospect.found, prospect.found.plan
     job, num_shards = found.ground.order.job, len(found.ground.shards)
     if not plan.stretches:
-        return f"{job} plan: nothing to do, of {num_shards:,} shards"
+        return f"{job} plan: nothing to do, of {many(num_shards, 'shard')}"
     shards = len({one.shard.shard_id for one in plan.stretches})
     return (
-        f"{job} plan: {plan.num_documents:,} documents in {shards:,} of {num_shards:,} shards to do, "
-        f"{plan.num_slices:,} slices"
+        f"{job} plan: {many(plan.num_documents, 'document')} in {shards:,} of {many(num_shards, 'shard')} to do, "
+        f"{many(plan.num_slices, 'slice')}"
     )
 
 
@@ -58,14 +58,14 @@ def remarks(prospect: Prospect) -> Iterator[str]:
     found, plan = prospect.found, prospect.found.plan
     done = sum(part.num_documents for part in found.ledger.current)
     if done:
-        yield f"done already: {done:,} documents in {len(found.ledger.current):,} parts"
+        yield f"done already: {many(done, 'document')} in {many(len(found.ledger.current), 'part')}"
     if found.ledger.changed:
-        yield f"changed: {len(found.ledger.changed):,} shards, to be done again"
+        yield f"changed: {many(len(found.ledger.changed), 'shard')}, to be done again"
     if plan.num_left_out:
-        yield f"left for another run by --limit: {plan.num_left_out:,} documents"
+        yield f"left for another run by --limit: {many(plan.num_left_out, 'document')}"
     if plan.set_aside.keys() - found.books.new_set_aside.keys():
         aside = len(plan.set_aside.keys() - found.books.new_set_aside.keys())
-        yield f"set aside in an earlier run: {aside:,} shards (--retry_dead_letters)"
+        yield f"set aside in an earlier run: {many(aside, 'shard')} (--retry_dead_letters)"
 
 
 def counts(prospect: Prospect) -> Table:

@@ -9,7 +9,7 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from pipelines.run.display import compact, duration, seconds, size
+from pipelines.run.display import compact, duration, many, seconds, size
 from pipelines.run.grid import grid
 from pipelines.run.instance_tables import instance_tables
 from pipelines.run.plan_against_actual import against
@@ -46,9 +46,9 @@ def headline(report: Report) -> str:
     corpus = report.corpus
     if not (report.slices or corpus.set_aside or corpus.parts_added or corpus.parts_removed):
         return f"{report.job}: nothing to do in {duration(report.seconds)}"
-    done = [_many(report.documents, "document"), _many(report.rows, "row")]
-    done += [_many(report.num_dead_letters, "dead letter")] if report.dead_letters else []
-    done += [f"{_many(report.documents_missing, 'document')} missing"] if report.documents_missing else []
+    done = [many(report.documents, "document"), many(report.rows, "row")]
+    done += [many(report.num_dead_letters, "dead letter")] if report.dead_letters else []
+    done += [f"{many(report.documents_missing, 'document')} missing"] if report.documents_missing else []
     return f"{report.job} {report.run}: {', '.join(done)} in {duration(report.seconds)}"
 
 
@@ -108,7 +108,7 @@ def costs(quantization: Mapping[str, Any]) -> Table:
     """What quantizing costs, by what is compared with what."""
     dtype = quantization["output_dtype"]
     table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim")
-    table.add_column(f"{dtype} held against float32, {_many(quantization['num_held_out'], 'vector')}")
+    table.add_column(f"{dtype} held against float32, {many(quantization['num_held_out'], 'vector')}")
     for name in ("recall@10", "rank correlation"):
         table.add_column(name, justify="right")
     codes = "binary with binary (Hamming)" if dtype == "binary" else f"{dtype} with {dtype}, not restored"
@@ -143,21 +143,17 @@ def remarks(report: Report) -> list[str]:
     corpus = report.corpus
     lines = []
     if corpus.changed:
-        lines.append(f"{_many(corpus.changed, 'shard')} changed: done again, the old parts gone")
+        lines.append(f"{many(corpus.changed, 'shard')} changed: done again, the old parts gone")
     if corpus.vanished and corpus.parts_kept:
         lines.append(
-            f"{_many(corpus.vanished, 'shard')} vanished: {_many(corpus.parts_kept, 'part')} kept (--removed drop)"
+            f"{many(corpus.vanished, 'shard')} vanished: {many(corpus.parts_kept, 'part')} kept (--removed drop)"
         )
     elif corpus.vanished:
-        lines.append(f"{_many(corpus.vanished, 'shard')} vanished, the parts with them")
+        lines.append(f"{many(corpus.vanished, 'shard')} vanished, the parts with them")
     if corpus.set_aside_before:
-        lines.append(f"{_many(corpus.set_aside_before, 'shard')} set aside in an earlier run (--retry_dead_letters)")
+        lines.append(f"{many(corpus.set_aside_before, 'shard')} set aside in an earlier run (--retry_dead_letters)")
     if corpus.documents_left_out:
-        lines.append(f"{_many(corpus.documents_left_out, 'document')} left for another run by --limit")
+        lines.append(f"{many(corpus.documents_left_out, 'document')} left for another run by --limit")
     if report.facts:
         lines.append("ran in " + ", ".join(f"{name} {value}" for name, value in report.facts.items()))
     return lines
-
-
-def _many(number: int, noun: str) -> str:
-    return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"

@@ -114,6 +114,6 @@ def test_a_dry_run_shows_the_plan_where_the_corpus_is_in_reach(
     assert entry.run(launch.command, []) == 0
     shown = capsys.readouterr().out
     assert "--rates.gpu=360" in shown
-    assert "embed plan: 10 documents in 1 of 1 shards to do, 1 slices" in shown
+    assert "embed plan: 10 documents in 1 of 1 shard to do, 1 slice" in shown
     assert re.search(r"^ +1 +1 +0:10 +1\.00 +0\.00 +1\.00 *$", shown, re.MULTILINE)
     assert not (tmp_path / "vectors").exists()

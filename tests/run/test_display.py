@@ -8,7 +8,7 @@ import json
 import pytest
 from rich.text import Text
 
-from pipelines.run.display import Display, Mode, compact, duration, seconds, size
+from pipelines.run.display import Display, Mode, compact, duration, many, seconds, size
 
 
 class Plain(Display):
@@ -55,3 +55,7 @@ def test_seconds(number: float, text: str) -> None:
 )
 def test_size(number: float, text: str) -> None:
     assert size(number) == text
+
+
+def test_one_is_no_plural() -> None:
+    assert [many(number, "slice") for number in (0, 1, 2000)] == ["0 slices", "1 slice", "2,000 slices"]

@@ -60,7 +60,7 @@ def test_what_is_done_is_not_planned_again(tiny_model: Path, tmp_path: Path) -> 
     write_shard(tmp_path / "corpus/a.parquet", 20)
     spec = EmbedSpec(model=str(tiny_model), precision="float32")
     embed_in_turn(spec, tmp_path / "corpus", tmp_path / "vectors", slicing=TEN)
-    assert "nothing to do, of 1 shards" in shown(prospect(tiny_model, tmp_path))
+    assert "nothing to do, of 1 shard" in shown(prospect(tiny_model, tmp_path))
     write_shard(tmp_path / "corpus/b.parquet", 5, first=20)
     before = listing(tmp_path)
     found = prospect(tiny_model, tmp_path, rates=Rates())
@@ -68,7 +68,7 @@ def test_what_is_done_is_not_planned_again(tiny_model: Path, tmp_path: Path) -> 
     assert found.pace is not None
     assert found.pace.source.startswith("run 20")
     text = shown(found)
-    assert "embed plan: 5 documents in 1 of 2 shards to do, 1 slices" in text
+    assert "embed plan: 5 documents in 1 of 2 shards to do, 1 slice" in text
     assert "done already: 20 documents in 2 parts" in text
     assert listing(tmp_path) == before
 
