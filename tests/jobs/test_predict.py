@@ -14,6 +14,7 @@ from jobs import entry
 from jobs.predict import predict
 from pipelines.predict_spec import PredictSpec
 from pipelines.run.local import Predictor
+from pipelines.run.prospect import look_ahead
 from pipelines.spec import EncodePool, Slicing, TokenizePool
 from tests.model.conftest import save
 from tests.tiny import listing, own_data_context, rows, write_shard
@@ -54,6 +55,9 @@ def test_a_corpus_is_predicted_exactly_once(spec: PredictSpec, ray_session: None
     (part, *_) = sorted((tmp_path / "out/parts").rglob("*.parquet"))
     metadata = pq.read_schema(part).metadata
     assert metadata[b"manta.outputs"] == b"['fill_mask', 'pseudo_perplexity']"
+    (run_file,) = (tmp_path / "out/_manta/runs").iterdir()
+    told = json.loads(run_file.read_text())
+    assert (told["plan"]["tokens"], told["plan"]["rows"]) == (told["tokens"], 8)
     before = listing(tmp_path / "out")
     assert run(spec, tmp_path) == 0
     after = listing(tmp_path / "out")
@@ -62,6 +66,18 @@ def test_a_corpus_is_predicted_exactly_once(spec: PredictSpec, ray_session: None
     }
     best = f"SELECT fill_mask[1].tokens[1] FROM '{tmp_path}/out/parts/**/*.parquet' WHERE id = 0"
     assert duckdb.sql(best).fetchall() == [(found[0]["fill_mask"][0]["tokens"][0],)]
+
+
+def test_a_plan_measures_what_is_predicted(spec: PredictSpec, tmp_path: Path) -> None:
+    """Bytes are those of rows that were predicted; without, they are reckoned, to the order of magnitude."""
+    write_shard(tmp_path / "corpus/a.parquet", 8, text=TEXTS)
+    arguments = {"spec": spec, "documents": str(tmp_path / "corpus"), "output": str(tmp_path / "out"),
+                 "gpu": EncodePool(device="cpu", num_threads=1)}  # fmt: skip
+    measured, told = look_ahead("predict", arguments), look_ahead("predict", arguments, measuring=False)
+    assert measured.pace is not None
+    assert told.pace is None
+    assert (measured.expected.rows, measured.expected.tokens) == (told.expected.rows, told.expected.tokens)
+    assert told.expected.write_bytes / 4 < measured.expected.write_bytes < 4 * told.expected.write_bytes
 
 
 def test_one_text_is_answered_without_ray(spec: PredictSpec, capsys: pytest.CaptureFixture[str]) -> None:
