@@ -39,6 +39,12 @@ def test_contexts_and_gradients_are_those_of_each_chunk_by_itself(window: Window
         torch.testing.assert_close(found, expected)
 
 
+@pytest.mark.parametrize("window", [EVERYWHERE, (2, 0)])
+def test_where_nothing_learns_contexts_are_the_same(window: Window) -> None:
+    with torch.no_grad():
+        torch.testing.assert_close(attend_groups(*tensors(), CU, window=window), one_by_one(*tensors(), window))
+
+
 def test_a_scale_of_ones_own() -> None:
     query, key, value = tensors()
     torch.testing.assert_close(
