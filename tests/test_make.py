@@ -178,6 +178,6 @@ def test_ci_runs_the_suite() -> None:
 
 def test_what_travels_with_a_job_is_code_and_configs() -> None:
     ignored = (ROOT / ".rayignore").read_text() + (ROOT / ".gitignore").read_text()
-    for name in (".venv/", "build/", ".git/", "tests/", "*.parquet"):
+    for name in (".venv", "build/", ".git", "tests/", "*.parquet"):
         assert name in ignored.split()
     assert "examples/" not in ignored.split()

@@ -110,7 +110,7 @@ def test_logits_losses_and_gradients_are_those_of_one_example_after_another(
         torch.testing.assert_close(slope, slopes[name], rtol=1e-4, atol=1e-4, msg=name)
     losses, again = model.assess(batch)
     assert torch.equal(again, told)
-    assert losses[LOSSES[task]].sum == found.sum
+    torch.testing.assert_close(losses[LOSSES[task]].sum, found.sum, rtol=1e-5, atol=1e-5)  # another kernel learns
 
 
 def test_the_loss_is_that_of_transformers(make_folder: Callable[..., Path]) -> None:
