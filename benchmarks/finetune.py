@@ -51,7 +51,8 @@ means with standard deviations over the seeds. The clock runs over the steps alo
 
 - transformers' Trainer: `AutoModelForSequenceClassification`, `TrainingArguments` as they are by default beside what is
   said above, texts tokenized before, padded to a batch's longest by `DataCollatorWithPadding`.
-- Manta: the loop that a worker of `jobs.finetune` runs, from parts of examples, in micro-batches of like length.
+- Manta: the loop that a worker of `jobs.finetune` runs, from parts of examples, whose rows are packed: nothing but
+  attention computes padding.
 
 {results}
 
@@ -153,7 +154,8 @@ def main(
     played = list(in_turn(CONTESTANTS, rounds, play, NAMES))
     labels = held_out["label"].to_pylist()
     page = PAGE.format(
-        command=f"python -m benchmarks.finetune --batch {batch} --steps {steps} --rounds {rounds}",
+        command=f"python -m benchmarks.finetune --batch {batch} --steps {steps} --rounds {rounds} "
+        f"--learning_rate {learning_rate:g}",
         measured=when_and_where(), model=model, train=train.num_rows, held_out=held_out.num_rows, batch=batch,
         max_seqlen=max_seqlen, steps=steps, warm_up=WARM_UP_STEPS, learning_rate=learning_rate, rounds=rounds,
         results=compare(played), by_round=by_round(played), baseline=bag_of_words.accuracy(train, held_out),
