@@ -171,6 +171,7 @@ class TrainingRun:
     def _stop(self, exit_code: int) -> None:
         """Ask the workers for a checkpoint, and wait for it; KeyboardInterrupt where nobody wants to wait."""
         self.ask_stop()
+        self._take(self._muster.events())  # they may be at work, and nobody has heard of it yet
         if self.books.workers:
             self.progress.say("stopping after a checkpoint; once more, and it is not waited for")
             with Brake():

@@ -82,8 +82,20 @@ def start(head: Head, *words: str) -> subprocess.Popen[str]:
         stderr=subprocess.PIPE, text=True, preexec_fn=before_it_runs,
     )  # fmt: skip
     assert run.stdout is not None
-    assert run.stdout.readline(), run.communicate(timeout=PATIENCE_SECONDS)
+    assert run.stdout.readline(), ended(run)
     return run
+
+
+def ended(run: subprocess.Popen[str]) -> tuple[str, str]:
+    """What else it printed, and told, up to its end.
+
+    By the streams themselves: ``communicate`` passes over what came along with a line that was read before.
+    """
+    assert run.stdout is not None
+    assert run.stderr is not None
+    rest = run.stdout.read(), run.stderr.read()
+    run.wait(PATIENCE_SECONDS)
+    return rest
 
 
 def read_until(run: subprocess.Popen[str], word: str) -> str:
@@ -105,11 +117,11 @@ def test_ctrl_c_leaves_the_job_and_a_second_one_stops_it(
     name = read_until(left, "launched ").split()[1]
     until(lambda: num_parts(output) > 0, left)
     left.send_signal(signal.SIGINT)
-    _, told = left.communicate(timeout=PATIENCE_SECONDS)
+    _, told = ended(left)
     assert (left.returncode, f"left {name}: it goes on" in told) == (130, True), told
     client, parts = client_of(head), num_parts(output)
     refused = start(head, *words)
-    log, told = refused.communicate(timeout=PATIENCE_SECONDS)
+    log, told = ended(refused)
     assert (refused.returncode, "LeaseError: " in log, f"{name}-r2" in told) == (4, True, True), log + told
     assert client.get_job_info(name).status.value == "RUNNING"
     assert num_parts(output) > parts
@@ -118,7 +130,7 @@ def test_ctrl_c_leaves_the_job_and_a_second_one_stops_it(
     stopped.send_signal(signal.SIGINT)
     assert "Ctrl-C again" in read_until(stopped, "left ")
     stopped.send_signal(signal.SIGINT)
-    log, _ = stopped.communicate(timeout=PATIENCE_SECONDS)
+    log, _ = ended(stopped)
     assert (stopped.returncode, f"{name}-r3 STOPPED" in log) == (143, True), log
     assert client.get_job_info(f"{name}-r3").status.value == "STOPPED"
 

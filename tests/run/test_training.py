@@ -157,6 +157,21 @@ def test_a_signal_is_followed_by_a_checkpoint_and_a_report(
     assert not (tmp_path / "model/_manta/finished.json").exists()
 
 
+def test_a_signal_before_anybody_heard_of_the_workers_is_followed_by_a_checkpoint(
+    instances: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """They began and told so while the driver was doing something else."""
+
+    def signalled() -> None:
+        muster.coming = [BEGAN]
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    muster = Muster([signalled, [KEPT | {"step": 7}], [{"event": "ended", "step": 7, "outcome": "stopped"}]])
+    with Brake(), opened(instances, tmp_path) as training, pytest.raises(KeyboardInterrupt, match="with --resume"):
+        follow(training, muster, monkeypatch)
+    assert (run_file(tmp_path)["step"], run_file(tmp_path)["outcome"]) == (7, "stopped")
+
+
 def test_a_second_signal_is_not_waited_for(instances: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def signalled() -> None:
         os.kill(os.getpid(), signal.SIGINT)

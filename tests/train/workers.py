@@ -19,7 +19,7 @@ def on_workers(worlds: Sequence[int], folder: Path, work: Callable[..., None]) -
     One process has its part in all of them, and each must come to its end.
     """
     codes = [worker.wait(SECONDS) for worker in started(max(worlds), _join, worlds, str(folder), work)]
-    assert codes == [0] * max(worlds)
+    assert codes == [0] * max(worlds), f"the workers ended with {codes}; what they said is on stderr"
 
 
 @dataclass
