@@ -110,9 +110,9 @@ class Ours:
         import torch
 
         from jobs.entry import RayCluster, start
-        from pipelines.run.examples import make_examples
-        from pipelines.run.finetune_ground import survey
-        from pipelines.run.finetune_order import FinetuneOrder
+        from pipelines.run.finetune.examples import make_examples
+        from pipelines.run.finetune.finetune_ground import survey
+        from pipelines.run.finetune.finetune_order import FinetuneOrder
 
         threads = os.cpu_count() or 1
         spec = FinetuneSpec(

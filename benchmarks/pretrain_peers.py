@@ -98,8 +98,8 @@ class Ours:
     def __init__(self, instances: Path, model: Path, batch: int, *, precision: Any) -> None:
         import torch
 
-        from pipelines.run.pretrain_ground import survey
-        from pipelines.run.training_order import TrainingOrder
+        from pipelines.run.trainings.pretrain_ground import survey
+        from pipelines.run.trainings.training_order import TrainingOrder
         from pipelines.store.location import locate
         from pipelines.train.network import make_network
         from pipelines.train.pretrain_course import PretrainCourse

@@ -6,8 +6,8 @@ from typing import Literal
 
 from jobs.entry import RayCluster, main, show, start_ray
 from pipelines.convert_spec import ConvertSpec
-from pipelines.run.conversion import open_conversion
-from pipelines.run.convert_order import ConvertOrder
+from pipelines.run.convert.conversion import open_conversion
+from pipelines.run.convert.convert_order import ConvertOrder
 from pipelines.spec import Storage
 from pipelines.stages.convert import convert as convert_groups
 

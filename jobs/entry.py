@@ -95,7 +95,7 @@ def run(job: Callable[..., int], argv: Sequence[str] | None = None) -> int:
 
 def plan(job: Callable[..., int], arguments: dict[str, Any]) -> int:
     """Show what a job would do, how long it takes and what it costs, without Ray and with nothing written."""
-    from pipelines.run.prospect import look_ahead
+    from pipelines.run.prospects.prospect import look_ahead
 
     return show(look_ahead(job.__name__, arguments))
 

@@ -7,9 +7,9 @@ from typing import Literal
 
 from jobs.entry import RayCluster, main, show, start, start_ray
 from pipelines.evaluation_spec import EvaluationSpec
-from pipelines.run.evaluation import evaluate_model
-from pipelines.run.evaluation_order import EvaluationOrder
-from pipelines.run.means import Means
+from pipelines.run.evaluations.evaluation import evaluate_model
+from pipelines.run.evaluations.evaluation_order import EvaluationOrder
+from pipelines.run.evaluations.means import Means
 from pipelines.spec import EncodePool, Slicing, Storage, TokenizePool
 
 

@@ -8,12 +8,12 @@ from typing import Literal
 from jobs.entry import RayCluster, main, show, start, start_ray
 from pipelines.finetune_spec import FinetuneSpec
 from pipelines.learning_spec import TrainPool
-from pipelines.run.examples import make_examples
-from pipelines.run.finetune_ground import check_request, survey
-from pipelines.run.finetune_order import FinetuneOrder
-from pipelines.run.sweep import Sweep
-from pipelines.run.sweeping import run_sweep
-from pipelines.run.training import open_training
+from pipelines.run.finetune.examples import make_examples
+from pipelines.run.finetune.finetune_ground import check_request, survey
+from pipelines.run.finetune.finetune_order import FinetuneOrder
+from pipelines.run.finetune.sweep import Sweep
+from pipelines.run.finetune.sweeping import run_sweep
+from pipelines.run.trainings.training import open_training
 from pipelines.spec import Slicing, Storage, TokenizePool
 
 

@@ -11,14 +11,14 @@ from typing import Any
 
 from jobs.entry import main, parse, parser_of
 from pipelines.errors import SpecError
-from pipelines.run.convert_order import ConvertOrder
-from pipelines.run.evaluation_order import EvaluationOrder
-from pipelines.run.finetune_order import FinetuneOrder
-from pipelines.run.launched import LaunchedRun
-from pipelines.run.launching import attend, check, send, show
+from pipelines.run.convert.convert_order import ConvertOrder
+from pipelines.run.evaluations.evaluation_order import EvaluationOrder
+from pipelines.run.finetune.finetune_order import FinetuneOrder
+from pipelines.run.launch.launched import LaunchedRun
+from pipelines.run.launch.launching import attend, check, send, show
+from pipelines.run.launch.submission import Launching, Submission, flags_of
 from pipelines.run.order import Order
-from pipelines.run.submission import Launching, Submission, flags_of
-from pipelines.run.training_order import TrainingOrder
+from pipelines.run.trainings.training_order import TrainingOrder
 
 ORDERS = {"convert": ConvertOrder, "embed": Order, "predict": Order, "prepare": Order, "pretrain": TrainingOrder,
           "finetune": FinetuneOrder, "evaluate": EvaluationOrder}  # fmt: skip

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from jobs.entry import RayCluster, main, show, start
 from pipelines.predict_spec import PredictSpec
+from pipelines.run.answers.view import View
 from pipelines.run.order import Order, Rates, Removed, Shown, order_of
 from pipelines.run.trunk import open_run
-from pipelines.run.view import View
 from pipelines.spec import EncodePool, Slicing, Storage, TokenizePool
 from pipelines.stages import predict as stage
 from pipelines.stages.read import read
@@ -62,7 +62,7 @@ def predict(
         ray: Which Ray the job runs on.
     """
     if text or view.inspect:
-        from pipelines.run.answer import answer  # torch, which only the actors need otherwise
+        from pipelines.run.answers.answer import answer  # torch, which only the actors need otherwise
 
         return answer(spec, text, view, gpu, storage, text_pair=text_pair, user_code=user_code)
     with open_run(order_of(Order, "predict", locals()), recipe := Recipe.of(spec, storage, user_code)) as run:

@@ -7,9 +7,9 @@ from typing import Literal
 from jobs.entry import RayCluster, main, show, start
 from pipelines.prepare_spec import PrepareSpec
 from pipelines.run.duplicates import find_duplicates
-from pipelines.run.length_picture import with_picture
 from pipelines.run.order import Order
-from pipelines.run.own_tokenizer import with_tokenizer
+from pipelines.run.prepare.length_picture import with_picture
+from pipelines.run.prepare.own_tokenizer import with_tokenizer
 from pipelines.run.trunk import open_run
 from pipelines.spec import Slicing, Storage, TokenizePool
 from pipelines.stages.instances import make_instances

@@ -7,9 +7,9 @@ from typing import Literal
 from jobs.entry import RayCluster, main, show, start_ray
 from pipelines.learning_spec import TrainPool
 from pipelines.pretrain_spec import PretrainSpec
-from pipelines.run.pretrain_ground import survey
-from pipelines.run.training import open_training
-from pipelines.run.training_order import TrainingOrder
+from pipelines.run.trainings.pretrain_ground import survey
+from pipelines.run.trainings.training import open_training
+from pipelines.run.trainings.training_order import TrainingOrder
 from pipelines.spec import Storage
 
 

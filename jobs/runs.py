@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from jobs.entry import main
 from pipelines.errors import SpecError
-from pipelines.run.history import read_history, show_history
-from pipelines.run.retention import clear_away, forget_ids, show
+from pipelines.run.upkeep.history import read_history, show_history
+from pipelines.run.upkeep.retention import clear_away, forget_ids, show
 from pipelines.spec import Storage
 from pipelines.store.location import locate
 from pipelines.store.vacuum import MIN_AGE_HOURS

@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 
 from ray.job_submission import JobSubmissionClient
 
-from pipelines.run.job_server import _without_addresses
+from pipelines.run.launch.job_server import _without_addresses
 
 if TYPE_CHECKING:
     from tests.faults.nodes import Head

@@ -11,9 +11,9 @@ import pyarrow.parquet as pq
 
 from pipelines.finetune_spec import FinetuneSpec
 from pipelines.instances import HELD_OUT
-from pipelines.run.example_ground import ExampleGround, survey_data
-from pipelines.run.examples import MadeExamples, gathered
-from pipelines.run.finetune_order import FinetuneOrder
+from pipelines.run.finetune.example_ground import ExampleGround, survey_data
+from pipelines.run.finetune.examples import MadeExamples, gathered
+from pipelines.run.finetune.finetune_order import FinetuneOrder
 from pipelines.run.report import Report
 from pipelines.run.trunk import Run, open_run
 from pipelines.stages.examples import ExampleMaker, part_columns

@@ -10,7 +10,7 @@ from ray.exceptions import RayError, RayTaskError
 from pipelines.errors import StoreError
 from pipelines.model.calibration import Calibrated
 from pipelines.model.quantize import Quantizer
-from pipelines.run.sample import sample
+from pipelines.run.prospects.sample import sample
 from pipelines.run.start import Pools
 from pipelines.run.streaming import shown_while_waiting
 from pipelines.run.trunk import Run

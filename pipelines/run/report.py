@@ -16,9 +16,9 @@ from rich.console import RenderableType
 from pipelines.example_spec import ExampleSpec
 from pipelines.prepare_spec import PrepareSpec
 from pipelines.run.chips import peak_flops
-from pipelines.run.instance_counts import InstanceCounts, count_instances
-from pipelines.run.instance_warnings import instance_warnings
 from pipelines.run.order import Rates
+from pipelines.run.prepare.instance_counts import InstanceCounts, count_instances
+from pipelines.run.prepare.instance_warnings import instance_warnings
 from pipelines.run.tables import tables
 from pipelines.run.tally import Tally
 

@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from pipelines.run.cluster import ClusterResources, cluster_resources
-from pipelines.run.maker_placement import place_makers
 from pipelines.run.placement import Placement, place
+from pipelines.run.prepare.maker_placement import place_makers
 from pipelines.run.reach import require_shared
 from pipelines.run.sizing import ModelSize
 from pipelines.run.streaming import set_streaming

@@ -11,8 +11,8 @@ from rich.text import Text
 
 from pipelines.run.display import compact, duration, many, seconds, size
 from pipelines.run.grid import grid
-from pipelines.run.instance_tables import instance_tables
-from pipelines.run.plan_against_actual import against
+from pipelines.run.prepare.instance_tables import instance_tables
+from pipelines.run.prospects.plan_against_actual import against
 
 if TYPE_CHECKING:
     from pipelines.run.report import Report

@@ -20,13 +20,13 @@ from ray.data import Dataset
 from pipelines.errors import LeaseError, ShardError, StoreError
 from pipelines.model.calibration import Calibrated
 from pipelines.run.calibration import find_calibration, footer_of, settle
-from pipelines.run.foresight import Foresight
 from pipelines.run.ground import Ground, survey
-from pipelines.run.inventory import Inventory
 from pipelines.run.order import Order, new_run_id
 from pipelines.run.phases import Phases
 from pipelines.run.placement import Placement
 from pipelines.run.progress import Progress
+from pipelines.run.prospects.foresight import Foresight
+from pipelines.run.prospects.inventory import Inventory
 from pipelines.run.reach import Newcomers
 from pipelines.run.report import Corpus, Report, make_report
 from pipelines.run.streaming import shown_while_waiting

@@ -1,4 +1,4 @@
-"""What is counted of a slice's instances, by names that add up over slices (``pipelines.run.instance_counts``)."""
+"""What is counted of a slice's instances, by names that add up (``pipelines.run.prepare.instance_counts``)."""
 
 from __future__ import annotations
 

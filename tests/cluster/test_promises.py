@@ -18,9 +18,9 @@ from pipelines.errors import LeaseError, ShardError, SpecError
 from pipelines.learning_spec import TrainPool
 from pipelines.run.chips import PEAK_FLOPS
 from pipelines.run.cluster import POOL_LABEL, ClusterResources, Node, config_of_ray_cluster, may_add
-from pipelines.run.crew import crew_for
 from pipelines.run.placement import place
 from pipelines.run.sizing import PEAK_SHARE, PROCESS_TOKENS_PER_SECOND, TOKENIZER_TOKENS_PER_SECOND, ModelSize
+from pipelines.run.trainings.crew import crew_for
 from pipelines.spec import EncodePool, TokenizePool
 from tests.cluster.files import (
     LAUNCHER,

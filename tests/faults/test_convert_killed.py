@@ -9,8 +9,8 @@ import duckdb
 import pytest
 
 from pipelines.convert_spec import ConvertSpec
-from pipelines.run.conversion import open_conversion
-from pipelines.run.convert_order import ConvertOrder
+from pipelines.run.convert.conversion import open_conversion
+from pipelines.run.convert.convert_order import ConvertOrder
 from pipelines.stages.convert import converted
 from tests.faults.nodes import Head
 from tests.faults.runs import Job, ended, until

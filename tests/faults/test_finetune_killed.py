@@ -12,8 +12,8 @@ from safetensors.torch import load_file
 
 from pipelines.learning_spec import TrainPool
 from pipelines.model.device import pick_device
-from pipelines.run.finetune_ground import survey
-from pipelines.run.finetune_order import FinetuneOrder
+from pipelines.run.finetune.finetune_ground import survey
+from pipelines.run.finetune.finetune_order import FinetuneOrder
 from pipelines.train.ranks import Ranks
 from tests.faults.nodes import Head
 from tests.faults.runs import ended, until

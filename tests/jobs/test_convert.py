@@ -21,7 +21,7 @@ from jobs import entry
 from jobs.convert import convert
 from pipelines.convert_spec import ConvertSpec
 from pipelines.errors import ShardError, SpecError
-from pipelines.run.conversion import open_conversion
+from pipelines.run.convert.conversion import open_conversion
 from pipelines.run.order import Order
 from pipelines.spec import EmbedSpec
 from pipelines.stages.convert import converted

@@ -14,7 +14,7 @@ import yaml
 from jobs import entry, launch
 from jobs.embed import embed
 from pipelines.errors import SpecError
-from pipelines.run.submission import flags_of
+from pipelines.run.launch.submission import flags_of
 from tests.tiny import write_shard
 
 CONFIG: dict[str, Any] = {

@@ -14,7 +14,7 @@ from jobs import entry
 from jobs.predict import predict
 from pipelines.predict_spec import PredictSpec
 from pipelines.run.local import Predictor
-from pipelines.run.prospect import look_ahead
+from pipelines.run.prospects.prospect import look_ahead
 from pipelines.spec import EncodePool, Slicing, TokenizePool
 from tests.model.conftest import save
 from tests.tiny import listing, own_data_context, rows, write_shard

@@ -1,4 +1,4 @@
-"""The command that lists runs; what it removes is tested with ``pipelines.run.retention``."""
+"""The command that lists runs; what it removes is tested with ``pipelines.run.upkeep.retention``."""
 
 from __future__ import annotations
 

@@ -7,8 +7,8 @@ from typing import Any
 
 from pipelines.learning_spec import TrainPool
 from pipelines.pretrain_spec import PretrainSpec
-from pipelines.run.pretrain_ground import survey
-from pipelines.run.training_order import TrainingOrder
+from pipelines.run.trainings.pretrain_ground import survey
+from pipelines.run.trainings.training_order import TrainingOrder
 from pipelines.train.assignment import Assignment
 from pipelines.train.pretrain_course import PretrainCourse
 

@@ -11,9 +11,9 @@ import numpy as np
 
 from pipelines.finetune_spec import FinetuneSpec
 from pipelines.learning_spec import TrainPool
-from pipelines.run.finetune_ground import survey
-from pipelines.run.finetune_order import FinetuneOrder
-from pipelines.run.training_ground import TrainingGround
+from pipelines.run.finetune.finetune_ground import survey
+from pipelines.run.finetune.finetune_order import FinetuneOrder
+from pipelines.run.trainings.training_ground import TrainingGround
 from pipelines.train.assignment import Assignment
 from tests.labelled import examples_in_turn, write_rows
 

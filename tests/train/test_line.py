@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 import ray
 
-from pipelines.run.desk import open_desk
+from pipelines.run.trainings.desk import open_desk
 from pipelines.train.events import Checkpointed, Evaluated, Warned
 from pipelines.train.line import Line, told
 

@@ -13,7 +13,7 @@ from transformers import AutoModelForPreTraining
 
 from pipelines.errors import LeaseError
 from pipelines.learning_spec import TrainPool
-from pipelines.run.desk import open_desk
+from pipelines.run.trainings.desk import open_desk
 from pipelines.store.lease import hold
 from pipelines.train.checkpoints import committed_steps
 from pipelines.train.ranks import Ranks
