@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +12,8 @@ from typing import Any
 
 SECONDS = 300.0
 """Within which a worker must come to its end, also where others compute as well."""
+APART_SECONDS = 60.0
+"""By which workers may come to their ends apart; their last message to each other holds them together."""
 
 
 def on_workers(worlds: Sequence[int], folder: Path, work: Callable[..., None]) -> None:
@@ -58,4 +61,14 @@ def _join(rank: int, worlds: Sequence[int], folder: str, work: Callable[[Path], 
             own.mkdir(exist_ok=True)
             dist.init_process_group("gloo", init_method=f"file://{folder}/{world}-joined", rank=rank, world_size=world)
             work(own)
+            _meet(own, rank, world)
             dist.destroy_process_group()
+
+
+def _meet(folder: Path, rank: int, world: int) -> None:
+    """Wait for the others: gloo raises in who has not read its last message yet when the sender hangs up."""
+    (folder / f"{rank}.through").touch()
+    until = time.monotonic() + APART_SECONDS
+    while len(list(folder.glob("*.through"))) < world:
+        assert time.monotonic() < until, f"of {world} workers not all came to the end of {folder}"
+        time.sleep(0.01)
