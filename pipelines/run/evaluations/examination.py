@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 
 import ray
@@ -65,6 +66,15 @@ def finetune_spec(order: EvaluationOrder, spec: EvaluationSpec, task: Task, labe
     )  # fmt: skip
 
 
+@contextmanager
+def in_words_of(spec: EvaluationSpec) -> Iterator[None]:
+    """A refusal of a fine-tuning's field names that of the evaluation, which is called the same."""
+    try:
+        yield
+    except SpecError as error:
+        raise SpecError(str(error).replace(f"{FinetuneSpec.__name__}.", f"{type(spec).__name__}.")) from error
+
+
 def evaluate_classifier(
     order: EvaluationOrder,
     spec: EvaluationSpec,
@@ -77,8 +87,9 @@ def evaluate_classifier(
     SpecError where the data don't fit the model.
     """
     task, labels = task_of(folder)
-    code, _ = own_class(ours := finetune_spec(order, spec, task, labels), means.user_code)
-    found = make_evaluation(order.of_texts("data", EXAMPLES), ours, ours.labels, means.cpu, means.begin)
+    with in_words_of(spec):
+        code, _ = own_class(ours := finetune_spec(order, spec, task, labels), means.user_code)
+        found = make_evaluation(order.of_texts("data", EXAMPLES), ours, ours.labels, means.cpu, means.begin)
     made = found.output
     examples = list_row_groups(made.location, [part.key for part in made.parts if part.num_rows])
     if not examples.num_instances:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -147,6 +148,13 @@ def test_a_model_without_the_weights_of_its_head_is_refused(tiny_model: Path, tm
     (model / "model.safetensors").write_bytes((tmp_path / "bare/model.safetensors").read_bytes())
     with pytest.raises(SpecError, match="lacks the weights of its classification head"):
         evaluated(tmp_path, model, means, FLOAT32, text=TEXTS[:2], label=["a", "b"])
+
+
+def test_a_refusal_names_what_was_asked(tiny_model: Path, tmp_path: Path, means: Means) -> None:
+    """The examples are a fine-tuning's, and nobody asked for one."""
+    model = save(tmp_path / "model", tiny_model, "SequenceClassification", ("a", "b"))
+    with pytest.raises(SpecError, match=r"^EvaluationSpec.label is 'genre': .* no column 'genre' \(its columns: "):
+        evaluated(tmp_path, model, means, replace(FLOAT32, label="genre"), text=TEXTS[:2], label=["a", "b"])
 
 
 def test_what_a_folder_tells(tiny_model: Path, tmp_path: Path) -> None:
