@@ -13,14 +13,16 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, NoReturn, Protocol
+from functools import partial
+from typing import TYPE_CHECKING, Any, Protocol
 
 import docstring_parser
 import jsonargparse
 
-from jobs.refusals import plainly
+from jobs.refusals import ConfigFile, OneLineParser
 from pipelines.errors import SpecError
 from pipelines.run.cause import cause
+from pipelines.run.ending import join_to_tell, tell_end
 from pipelines.run.stop import Brake, unstoppable
 from pipelines.spec import Storage, refuse
 
@@ -62,6 +64,11 @@ class RayCluster:
         if self.num_cpus and self.address not in ("", "local"):
             refuse(self, "num_cpus", f"the Ray at {self.address} has its CPUs already: leave one of the two out")
 
+    @property
+    def is_named(self) -> bool:
+        """Whether somebody named a cluster: a new Ray is not started where this is asked."""
+        return (self.address or os.environ.get("RAY_ADDRESS", "local")) != "local"
+
 
 def main(job: Callable[..., int], argv: Sequence[str] | None = None) -> None:
     """Run a job from the command line and end the process with its exit code."""
@@ -75,22 +82,35 @@ def run(job: Callable[..., int], argv: Sequence[str] | None = None) -> int:
 
     A Ray that the job started ends with it; one that was there before stays.
     """
-    was_there = ray_is_up()
+    was_there, code = ray_is_up(), 1
     with Brake() as brake:
         try:
-            arguments = parse(job, argv)
-            return plan(job, arguments) if arguments.pop(PLAN, False) else job(**arguments)
-        except KeyboardInterrupt as stop:
-            word, code = STOPPED[brake.asked]
-            return say(f"{word}: {str(stop) or 'what is done stays done; run the same command again to go on'}", code)
-        except Exception as error:
-            ours = cause(error)
-            if ours is None:
-                raise
-            return say(f"{type(ours).__name__}: {ours}", ours.exit_code)
+            code = _outcome(job, argv, brake)
+            return code
         finally:
+            tell_end(job.__name__, code)
             if not was_there:
                 stop_ray()
+
+
+def _outcome(job: Callable[..., int], argv: Sequence[str] | None, brake: Brake) -> int:
+    """The exit code of a job; what is no error of ours is raised."""
+    try:
+        arguments = parse(job, argv)
+        if arguments.pop(PLAN, False):
+            return plan(job, arguments)
+        code = job(**arguments)
+        if (cluster := arguments.get("ray")) and cluster.is_named:
+            join_to_tell(code, partial(start_ray, cluster))
+        return code
+    except KeyboardInterrupt as stop:
+        word, code = STOPPED[brake.asked]
+        return say(f"{word}: {str(stop) or 'what is done stays done; run the same command again to go on'}", code)
+    except Exception as error:
+        ours = cause(error)
+        if ours is None:
+            raise
+        return say(f"{type(ours).__name__}: {ours}", ours.exit_code)
 
 
 def plan(job: Callable[..., int], arguments: dict[str, Any]) -> int:
@@ -115,27 +135,6 @@ def parse(job: Callable[..., int], argv: Sequence[str] | None = None) -> dict[st
         arguments["storage"] = storage.settled(os.environ)
     taken = {*inspect.signature(job).parameters, *([PLAN] if arguments.get(PLAN) else [])}
     return {name: value for name, value in arguments.items() if name in taken}
-
-
-class OneLineParser(jsonargparse.ArgumentParser):
-    """A parser that refuses in one line, without the list of all its flags."""
-
-    def error(self, message: str, ex: Exception | None = None) -> NoReturn:
-        """Raise SpecError: the one that made a value impossible, or what the parser says in plainer words."""
-        flags = [name.lstrip("-") for name in self._option_string_actions]
-        raise cause(ex) or SpecError(plainly(" ".join(message.split()), flags, f"see {self.prog} --help"))
-
-
-class ConfigFile(jsonargparse.ActionConfigFile):
-    """A file of flags. What is refused in it is refused with its name."""
-
-    def __call__(self, parser: Any, cfg: Any, values: Any, option_string: str | None = None) -> None:
-        if not os.path.isfile(values):
-            raise SpecError(f"--config {values}: there is no such file")
-        try:
-            super().__call__(parser, cfg, values, option_string)
-        except SpecError as error:
-            raise SpecError(f"--config {values}: {error}") from error
 
 
 def parser_of(job: Callable[..., int]) -> jsonargparse.ArgumentParser:

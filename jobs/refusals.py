@@ -3,8 +3,15 @@
 from __future__ import annotations
 
 import difflib
+import os
 import re
 from collections.abc import Sequence
+from typing import Any, NoReturn
+
+import jsonargparse
+
+from pipelines.errors import SpecError
+from pipelines.run.cause import cause
 
 WRONG_VALUE = re.compile(
     r'.*Parser key "(?P<key>[^"]+)": .*?(?:Expected a|Subtypes:) (?P<kinds>.+?)'
@@ -19,6 +26,27 @@ MISSING = re.compile(r"the following arguments are required: (?P<names>[^:]+)")
 KIND = re.compile(r"(?:<class ')?\b(int|float|bool|str|list|dict)\b|Literal\[(.*?)\]")
 WORDS = {"int": "a whole number", "float": "a number", "bool": "true or false", "str": "a text", "list": '"[a, b]"',
          "dict": '"{a: b}"'}  # fmt: skip
+
+
+class OneLineParser(jsonargparse.ArgumentParser):
+    """A parser that refuses in one line, without the list of all its flags."""
+
+    def error(self, message: str, ex: Exception | None = None) -> NoReturn:
+        """Raise SpecError: the one that made a value impossible, or what the parser says in plainer words."""
+        flags = [name.lstrip("-") for name in self._option_string_actions]
+        raise cause(ex) or SpecError(plainly(" ".join(message.split()), flags, f"see {self.prog} --help"))
+
+
+class ConfigFile(jsonargparse.ActionConfigFile):
+    """A file of flags. What is refused in it is refused with its name."""
+
+    def __call__(self, parser: Any, cfg: Any, values: Any, option_string: str | None = None) -> None:
+        if not os.path.isfile(values):
+            raise SpecError(f"--config {values}: there is no such file")
+        try:
+            super().__call__(parser, cfg, values, option_string)
+        except SpecError as error:
+            raise SpecError(f"--config {values}: {error}") from error
 
 
 def plainly(message: str, flags: Sequence[str], help_: str) -> str:

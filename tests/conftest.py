@@ -59,10 +59,14 @@ def ray_session() -> Iterator[None]:
 
 @pytest.fixture(scope="session")
 def head(s3_server: S3Server) -> Iterator[Head]:
-    """A head of four CPUs with a job server, for jobs in processes of their own; it may use the S3 server."""
+    """A head of four CPUs with a job server, for jobs in processes of their own; it may use the S3 server.
+
+    Its metrics reach their endpoint within a second.
+    """
+    from tests.endpoint import INTERVAL
     from tests.faults.nodes import ray_head
 
-    with ray_head("--num-cpus=4", "--include-dashboard=true", variables=s3_server.environment) as head:
+    with ray_head("--num-cpus=4", "--include-dashboard=true", variables=s3_server.environment | INTERVAL) as head:
         yield head
 
 

@@ -29,6 +29,7 @@ from pipelines.run.prospects.foresight import Foresight
 from pipelines.run.prospects.inventory import Inventory
 from pipelines.run.reach import Newcomers
 from pipelines.run.report import Corpus, Report, make_report
+from pipelines.run.slice_metrics import SliceMetrics
 from pipelines.run.streaming import shown_while_waiting
 from pipelines.run.tally import Tally
 from pipelines.schema import HEADER, SliceHeader
@@ -56,6 +57,7 @@ def open_run(order: Order, recipe: RunRecipe) -> Iterator[Run]:
             try:
                 yield run
             finally:
+                run.metrics.close()
                 run.foresight.end()
 
 
@@ -68,6 +70,7 @@ class Run:
         self.output = ground.output
         self.progress = progress
         self.tally = Tally()
+        self.metrics = SliceMetrics(ground.order.job, run_id)
         self.lease = lease
         self._placement: Placement | None = None
         self._phases = phases
@@ -128,6 +131,7 @@ class Run:
         values = receipt.drop_columns([HEADER]).to_pylist()[0]
         self.books.receive(header, values)
         self.tally.add(header, num_rows=values["num_rows"])
+        self.metrics.note(header, values, self.tally)
         self.progress.update(
             documents=header.num_documents,
             tokens=int(header.stats.get("num_tokens", 0)),
@@ -160,6 +164,7 @@ class Run:
             self._phases.enter("commit")
             settled = books.settle(self._manifest, ledger, leaving, self.id)
             self._manifest = commit(self.output, settled, self.lease, self.metadata)
+        self.metrics.set_aside(len(books.new_set_aside))
         self._sweep()
         self.progress.end()
         report = self._report()

@@ -11,6 +11,8 @@ from pathlib import Path
 
 import pytest
 
+from pipelines.run.metrics import BUSY_RATIO, PADDING_RATIO, PROGRESS, SLICES
+from tests.endpoint import expected, names, runs_told, text_of, values, wait_for
 from tests.faults.nodes import Head
 from tests.faults.runs import PATIENCE_SECONDS, Corpus, flags_for, num_parts, until
 from tests.job_servers import client_of
@@ -35,7 +37,11 @@ print(json.dumps(told))
 def test_a_launched_job_is_followed_to_its_exit_code_and_its_report(
     tiny_model: Path, head: Head, tmp_path: Path
 ) -> None:
-    """A row without text: 3, and a report. Again: an id of its own, nothing to do, 0. No secret was submitted."""
+    """A row without text: 3, and a report. Again: an id of its own, nothing to do, 0. No secret was submitted.
+
+    The endpoint of the node tells what the report tells, and that a run ended with 3, though both were over in no time.
+    """
+    runs_before = runs_told(text_of(head)).get(("embed", "3"), 0)
     texts = [None, *("a state of the union" for _ in range(NUM_ROWS - 1))]
     write_shard(tmp_path / "corpus/a.parquet", NUM_ROWS, text=texts)
     config = {
@@ -63,6 +69,10 @@ def test_a_launched_job_is_followed_to_its_exit_code_and_its_report(
     assert submitted.runtime_env["env_vars"] == {"LANG": "C.UTF-8"}
     for secret in (head.environment["AWS_SECRET_ACCESS_KEY"], token(head)):
         assert secret not in submitted.model_dump_json() + done.stdout + done.stderr
+    told = text_of(head)
+    counters = {name: value for name, value in values(told, run=first[3]["run"]).items() if name.endswith("_total")}
+    assert counters == pytest.approx(expected(first[3]))
+    assert runs_told(told)["embed", "3"] == runs_before + 1
 
 
 def token(head: Head) -> str:
@@ -125,6 +135,12 @@ def test_ctrl_c_leaves_the_job_and_a_second_one_stops_it(
     assert (refused.returncode, "LeaseError: " in log, f"{name}-r2" in told) == (4, True, True), log + told
     assert client.get_job_info(name).status.value == "RUNNING"
     assert num_parts(output) > parts
+    run = json.loads((output / "_manta/lease.json").read_text())["run"]
+    gauges = names(PROGRESS, BUSY_RATIO, PADDING_RATIO)
+    told = wait_for(head, lambda told: gauges <= told.keys() and told[SLICES.name] > parts, run=run)
+    assert told[SLICES.name] <= num_parts(output)
+    assert 0 <= told[PADDING_RATIO.name] < 1
+    assert 0 < told[BUSY_RATIO.name] <= 1
     client.stop_job(name)
     stopped = start(head, *words)
     stopped.send_signal(signal.SIGINT)

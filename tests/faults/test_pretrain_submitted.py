@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 from pathlib import Path
 
 import pytest
 
+from pipelines.run.metrics import OF_TRAINING, PROGRESS, RESTARTS, STEP, STEPS, TRAIN_TOKENS
+from pipelines.run.trainings.chronicle import read_history
+from pipelines.store.location import locate
+from tests.endpoint import names, runs_told, samples, text_of, values, wait_for
 from tests.faults.nodes import BIN, Head
 from tests.faults.runs import PATIENCE_SECONDS, until
-from tests.faults.trainings import TrainingJob, check_each_once, reached
+from tests.faults.trainings import MAX_STEPS, TrainingJob, check_each_once, reached
 from tests.sources import ROOT
 from tests.tiny_instances import prepare, write_config
 
@@ -34,6 +39,7 @@ def test_a_submitted_training_is_stopped_and_goes_on(training: TrainingJob, head
     words = ["--working-dir", ".", "--", "python", *training.command(output, 2)[1:]]
     first = ray_job(head, "submit", "--submission-id", "first", *words)
     until(reached(output, 25), first)
+    check_gauges(head, output)
     stopped, _ = ray_job(head, "stop", "first").communicate(timeout=PATIENCE_SECONDS)
     assert "was stopped" in stopped
     first.communicate(timeout=PATIENCE_SECONDS)
@@ -44,3 +50,29 @@ def test_a_submitted_training_is_stopped_and_goes_on(training: TrainingJob, head
     assert "going on from step" in told
     check_each_once(output)
     assert (output / "model.safetensors").is_file()
+    check_counters(head, output)
+
+
+def check_gauges(head: Head, output: Path) -> None:
+    """While it trains the endpoint tells where it is, and all else that a training has; it was never started again."""
+    run = json.loads((output / "_manta/lease.json").read_text())["run"]
+    all_names = names(PROGRESS, *OF_TRAINING) - names(RESTARTS)
+    told = wait_for(head, lambda told: all_names <= told.keys() and told[STEP.name] > 40, run=run)
+    assert told[STEPS.name] >= told[STEP.name] > 40  # an evaluation is at 40
+    assert 0 <= told["manta_train_data_wait_ratio"] <= 1
+    assert told["manta_train_workers"] == 2
+    assert 0 < told["manta_train_loss"] < 10
+    assert told["manta_evaluation_merit"] == -told["manta_evaluation_loss"]
+    assert {sample.labels["job_name"] for sample in samples(text_of(head), run=run).values()} == {"pretrain"}
+
+
+def check_counters(head: Head, output: Path) -> None:
+    """What the second run counts is what its report tells, less what the first had done, as the curves have it."""
+    reports = [json.loads(path.read_text()) for path in output.glob("_manta/runs/*.json")]
+    (second,) = (report for report in reports if report["outcome"] == "done")
+    rows = {row["step"]: row for row in read_history(locate(str(output)), MAX_STEPS) if row["event"] == "stepped"}
+    text = text_of(head)
+    told = values(text, run=second["run"])
+    assert told[STEPS.name] == MAX_STEPS - second["first_step"] < MAX_STEPS
+    assert told[TRAIN_TOKENS.name] == rows[MAX_STEPS]["tokens"] - rows[second["first_step"]]["tokens"]
+    assert runs_told(text)["pretrain", "0"] >= 1

@@ -18,6 +18,7 @@ from ray.data import Dataset
 
 from pipelines.convert_spec import ConvertSpec
 from pipelines.errors import LeaseError, ShardError, SpecError
+from pipelines.run import metrics
 from pipelines.run.cluster import cluster_resources
 from pipelines.run.convert.convert_ground import ConvertGround, survey_files
 from pipelines.run.convert.convert_report import ConvertReport, Files
@@ -25,6 +26,7 @@ from pipelines.run.order import Order, new_run_id
 from pipelines.run.phases import Phases
 from pipelines.run.progress import Progress
 from pipelines.run.reach import Newcomers, require_shared
+from pipelines.run.recorder import Recorder
 from pipelines.run.streaming import set_streaming
 from pipelines.run.trunk import ENOUGH_TO_JUDGE
 from pipelines.stages.convert import Receipt, receipts_of
@@ -55,7 +57,11 @@ def open_conversion(order: Order, spec: ConvertSpec) -> Iterator[ConversionRun]:
         ground = survey_files(order, spec)
         with hold(ground.conversion.output, run_id, progress.say) as lease:
             ground.conversion.output.sweep()
-            yield ConversionRun(run_id, ground, lease, progress, phases)
+            run = ConversionRun(run_id, ground, lease, progress, phases)
+            try:
+                yield run
+            finally:
+                run.recorder.close()
 
 
 class ConversionRun:
@@ -71,6 +77,7 @@ class ConversionRun:
         self._set_aside: dict[str, str] = {}
         self._num_rows = self._num_bytes = self._num_shards = 0
         self._peak_bytes = 0.0
+        self.recorder = Recorder(job_name=ground.order.job, run=run_id)
         before, done = read_plan(ground.conversion.output), done_numbers(ground.conversion.output)
         self._plan, self._files = replan(before, done, ground.sources, ground.conversion.spec.shard_bytes)
         if again := self._files.begun_again:
@@ -138,6 +145,7 @@ class ConversionRun:
         self._peak_bytes = max(self._peak_bytes, receipt.peak_bytes)
         dead = sum(receipt.reasons.values())
         self._progress.update(documents=receipt.num_rows + dead, slices=int(bool(receipt.key)), dead_letters=dead)
+        self._record(receipt, dead)
         if self._lease.lost:
             raise LeaseError(f"{self.conversion.output} is no longer held by this run: {self._lease.lost}")
         if self._num_documents >= ENOUGH_TO_JUDGE and self._too_many:
@@ -147,6 +155,15 @@ class ConversionRun:
                 f"--max_dead_letters {self._ground.order.max_dead_letters:g}, most of them because {commonest}: "
                 "mend it, or allow more, and run again"
             )
+
+    def _record(self, receipt: Receipt, num_dead: int) -> None:
+        self.recorder.set(metrics.PROGRESS, time.time())
+        self.recorder.add(metrics.DOCUMENTS, receipt.num_rows + num_dead)
+        self.recorder.add(metrics.ROWS, receipt.num_rows)
+        self.recorder.add(metrics.SLICES, bool(receipt.key))
+        self.recorder.add(metrics.WRITTEN, receipt.num_bytes)
+        self.recorder.add(metrics.DEAD_LETTERS, num_dead)
+        self.recorder.add(metrics.SET_ASIDE, len(receipt.set_aside))
 
     @property
     def _num_documents(self) -> int:

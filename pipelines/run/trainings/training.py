@@ -26,6 +26,7 @@ from pipelines.run.trainings.crew import Crew
 from pipelines.run.trainings.training_books import DONE, TrainingBooks, warned
 from pipelines.run.trainings.training_card import CARD, card_of
 from pipelines.run.trainings.training_ground import TrainingGround
+from pipelines.run.trainings.training_metrics import TrainingMetrics
 from pipelines.run.trainings.training_progress import TrainingProgress, describe_evaluation
 from pipelines.run.trainings.training_report import TrainingReport, make_training_report
 from pipelines.store.lease import Lease, hold
@@ -58,6 +59,8 @@ def open_training(survey: Callable[[], TrainingGround], mode: Mode) -> Iterator[
                 with suppress(StoreError):
                     run.chronicle.close()
                 raise
+            finally:
+                run.metrics.close()
             run.chronicle.close()
 
 
@@ -79,7 +82,8 @@ class TrainingRun:
             watch=ground.about.watch,
             warn=lambda text: self._take([warned(text)]),
         )
-        self.observers: list[Observer] = [self.chronicle.observe]
+        self.metrics = TrainingMetrics(ground.about.job, run_id)
+        self.observers: list[Observer] = [self.chronicle.observe, self.metrics.observe]
         """Hear of every event: ``pipelines.train.events`` as dictionaries, and what befalls the workers."""
         self._crew: Crew | None = None
         self._muster: Any = None
