@@ -15,6 +15,7 @@ CLUSTER = ROOT / "cluster"
 YAMLS = sorted(path.relative_to(CLUSTER).as_posix() for path in CLUSTER.glob("*/*.yaml"))
 LAUNCHER = ("launcher/aws.yaml", "launcher/gcp.yaml", "launcher/onprem.yaml")
 RAY = ("kuberay/raycluster.yaml", "kuberay/rayjob-embed.yaml", "kuberay/rayjob-pretrain.yaml")
+METRICS = ("kuberay/podmonitor.yaml", "prometheus/alerts.yaml")
 NODEPOOLS = ("nodepools/eksctl.yaml", "nodepools/gke.yaml")
 
 Document = dict[str, Any]

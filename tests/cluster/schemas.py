@@ -2,7 +2,8 @@
 
 Ray reads its launcher's files (ray-schema.json), botocore knows AWS' machines, kubernetes-validate knows Kubernetes'
 own kinds. Written out, as far as our files use them: KubeRay 1.7's ray.io/v1 (docs/reference/api.md), Google's
-instances (compute/v1 instances.insert), eksctl's ClusterConfig (v1alpha5) and Config Connector's ContainerNodePool.
+instances (compute/v1 instances.insert), eksctl's ClusterConfig (v1alpha5), Config Connector's ContainerNodePool, the
+Prometheus operator's PodMonitor (v1) and rules of Prometheus.
 """
 
 from __future__ import annotations
@@ -145,6 +146,15 @@ NODE_POOL_SPEC = closed(
         taint=listed(closed("key value effect", key=TEXT, value=TEXT, effect=one_of("NO_SCHEDULE"))),
     ),
 )
+DURATION = {"type": "string", "pattern": r"^(\d+(ms|[smhdwy]))+$"}
+RELABELING = closed("sourceLabels targetLabel", sourceLabels=TEXTS, targetLabel=TEXT, action=one_of("replace"))
+POD_MONITOR_SPEC = closed(
+    "selector podMetricsEndpoints",
+    selector=closed("matchLabels", matchLabels=NAMES),
+    podMetricsEndpoints=listed(closed("port", port=TEXT, interval=DURATION, relabelings=listed(RELABELING))),
+)
+RULE = closed("alert expr annotations", alert=TEXT, expr=TEXT, labels=NAMES, annotations=NAMES, **{"for": DURATION})
+RULES = closed("groups", groups=listed(closed("name rules", name=TEXT, interval=DURATION, rules=listed(RULE))))
 KINDS = {
     "RayCluster": closed(
         "apiVersion kind metadata spec",
@@ -167,6 +177,10 @@ KINDS = {
     "ContainerNodePool": closed(
         "apiVersion kind metadata spec",
         apiVersion=one_of("container.cnrm.cloud.google.com/v1beta1"), kind=TEXT, metadata=METADATA, spec=NODE_POOL_SPEC,
+    ),
+    "PodMonitor": closed(
+        "apiVersion kind metadata spec",
+        apiVersion=one_of("monitoring.coreos.com/v1"), kind=TEXT, metadata=METADATA, spec=POD_MONITOR_SPEC,
     ),
 }  # fmt: skip
 GOOGLE_MACHINE = closed(
@@ -209,7 +223,9 @@ PROVIDERS = {
 def check(document: dict[str, Any]) -> None:
     """Raise where a document holds what its reader does not know: ValueError, or jsonschema's ValidationError."""
     kind = document.get("kind")
-    if kind is None:
+    if kind is None and "groups" in document:
+        obey(document, RULES)
+    elif kind is None:
         check_launcher(document)
     elif kind not in KINDS:
         for version in (OLDEST, kubernetes_validate.latest_version()):

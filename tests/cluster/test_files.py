@@ -8,7 +8,7 @@ from typing import Any
 import jsonschema
 import pytest
 
-from tests.cluster.files import LAUNCHER, NODEPOOLS, RAY, YAMLS, Document, documents, mappings
+from tests.cluster.files import LAUNCHER, METRICS, NODEPOOLS, RAY, YAMLS, Document, documents, mappings
 from tests.cluster.schemas import Wrong, check, check_start
 
 ANY_NAME = {
@@ -20,7 +20,7 @@ ANY_NAME = {
 
 def test_all_files_are_known() -> None:
     others = {"kuberay/access.yaml", "kuberay/cronjob-embed.yaml", "nodepools/spot-first.yaml"}
-    assert set(YAMLS) == {*LAUNCHER, *RAY, *NODEPOOLS, *others}
+    assert set(YAMLS) == {*LAUNCHER, *RAY, *NODEPOOLS, *others, *METRICS}
 
 
 @pytest.mark.parametrize("name", YAMLS)
@@ -66,6 +66,8 @@ def test_a_wrong_flag_of_ray_start_is_refused(flag: str) -> None:
         ("launcher/gcp.yaml", "SPOT", "PREEMPTIBLE"),
         ("nodepools/eksctl.yaml", "NoSchedule", "NO_SCHEDULE"),
         ("nodepools/gke.yaml", "NO_SCHEDULE", "NoSchedule"),
+        ("kuberay/podmonitor.yaml", "15s", "often"),
+        ("prometheus/alerts.yaml", "10m", "a while"),
     ],
 )
 def test_a_wrong_value_is_refused(name: str, old: object, new: object) -> None:
