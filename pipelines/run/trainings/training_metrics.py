@@ -23,7 +23,7 @@ OF_AN_EVALUATION = {"loss": metrics.EVALUATION_LOSS, "merit": metrics.MERIT}
 
 
 class TrainingMetrics:
-    """An observer of a training's events (``pipelines.run.training.TrainingRun.observers``)."""
+    """An observer of a training's events (``pipelines.run.trainings.training.TrainingRun.observers``)."""
 
     def __init__(self, job: str, run: str) -> None:
         self._recorder = Recorder(job_name=job, run=run)
