@@ -51,6 +51,7 @@ PORTS
 )
 
 export RAY_AUTH_MODE=token RAY_AUTH_TOKEN_PATH="$folder/token" RAY_USAGE_STATS_ENABLED=0
+export RAY_USAGE_STATS_REPORT_URL=http://127.0.0.1:9/ # where Ray would tell that it tells nothing
 (umask 077 && python -c 'import secrets; print(secrets.token_hex(32), end="")' >"$RAY_AUTH_TOKEN_PATH")
 loopback=(--block --node-ip-address=127.0.0.1 --min-worker-port=0 --max-worker-port=0)
 if [ -n "${STORE_BYTES:-}" ]; then loopback+=("--object-store-memory=$STORE_BYTES"); fi

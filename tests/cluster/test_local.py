@@ -15,6 +15,7 @@ import pytest
 
 from tests.cluster.files import path_of
 from tests.faults.nodes import BIN
+from tests.offline import Offline
 from tests.sources import ROOT
 from tests.tiny import write_shard
 
@@ -49,7 +50,7 @@ def job(tiny_model: Path, tmp_path: Path) -> list[str]:
 @pytest.fixture
 def environment() -> dict[str, str]:
     """This environment without a Ray of somebody else's, and with this Python's ray."""
-    ours = {name: value for name, value in os.environ.items() if name not in ("RAY_ADDRESS", "RAY_AUTH_MODE")}
+    ours = {name: value for name, value in os.environ.items() if not name.startswith("RAY_")}
     return ours | {"PATH": f"{BIN}{os.pathsep}{os.environ['PATH']}", "STORE_BYTES": "100000000", "CPUS": "2"}
 
 
@@ -62,10 +63,11 @@ def left_of(folder: str) -> list[list[str]]:
 def test_a_command_runs_on_two_nodes_which_end_with_it(
     job: list[str], environment: dict[str, str], tmp_path: Path
 ) -> None:
-    """The head has no CPUs, so all of the job was done by the other node."""
-    command = [SCRIPT, "bash", "-c", SESSION, "session", *job]
-    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=280, check=False)
+    """The head has no CPUs, so all of the job was done by the other node. No process asked for anything outside."""
+    offline = Offline.within(tmp_path / "offline")
+    done = offline.run([SCRIPT, "bash", "-c", SESSION, "session", *job], environment)
     assert done.returncode == 7, done.stderr
+    assert offline.tried() == []
     found = re.search(r"^token: 600 (/tmp/ray-\w+)/token$", done.stdout, re.MULTILINE)
     assert found is not None, done.stdout
     assert "[(0, None), (2.0, 'cpu')]" in done.stdout or "[(2.0, 'cpu'), (0, None)]" in done.stdout

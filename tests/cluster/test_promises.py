@@ -224,6 +224,16 @@ def test_nobody_joins_without_the_token() -> None:
     assert [name for name, text in told.items() if "disabled" in text] == []
 
 
+def test_ray_tells_nothing_to_anybody() -> None:
+    """With its usage statistics off it would still tell that they are off."""
+    told = texts()
+    start_ray = {*LAUNCHER, *RAY, "Dockerfile", "local.sh"}
+    for name in start_ray:
+        assert len(re.findall(r"\bRAY_USAGE_STATS_ENABLED(?:=|, value: \")0\b", told[name])) == 1
+        assert len(re.findall(r"\bRAY_USAGE_STATS_REPORT_URL(?:=|, value: \")http://127\.0\.0\.1:9/", told[name])) == 1
+    assert {name for name, text in told.items() if "RAY_USAGE_STATS" in text} == start_ray
+
+
 def test_no_port_is_open_to_the_world() -> None:
     everything = "\n".join(texts().values())
     forbidden = (

@@ -73,8 +73,9 @@ def runs(folder: Path, model: Path, head: Head, bucket: str) -> Iterator[tuple[s
     odd = [f"{hostile.CANARY} the [MASK]", None, f"{hostile.CANARY} " * 500, f"a {hostile.CANARY} [MASK]"]
     write_shard(folder / "masked/a.parquet", 4, text=odd)
     masked = save(folder / "model", "Bert", kind="ForMaskedLM")
-    asked = ("--spec.model", str(masked), "--spec.outputs", "[pseudo_perplexity]", "--documents", str(folder / "masked"))
-    predict = Job(flags=(*asked, "--progress", "log"), environment=head.environment, module="jobs.predict")
+    asked = ("--spec.model", str(masked), "--spec.outputs", "[pseudo_perplexity]", "--progress", "log")
+    flags = (*asked, "--documents", str(folder / "masked"))
+    predict = Job(flags=flags, environment=head.environment, module="jobs.predict")
     yield "predict", predict.run(folder / "out/predicted", "--max_dead_letters", "1")
     labelled = [row | {"text": f"{hostile.CANARY} {row['text']}"} for row in rows(40)]
     write_rows(folder / "labelled/0.parquet", [*labelled, labelled[0] | {"id": "x", "text": None}])
