@@ -79,8 +79,15 @@ def runs_told(text: str) -> dict[tuple[str, str], float]:
 
 def wait_for(head: Head, is_so: Callable[[dict[str, float]], bool], **labels: str) -> dict[str, float]:
     """Our metrics with these labels, once this is so of them."""
-    _until(lambda: is_so(values(text_of(head), **labels)))
-    return values(text_of(head), **labels)
+    told: dict[str, float] = {}
+
+    def look() -> bool:
+        told.clear()
+        told.update(values(text_of(head), **labels))
+        return is_so(told)
+
+    _until(look)
+    return told
 
 
 def names(*metrics: Metric) -> set[str]:

@@ -36,7 +36,7 @@ def ray_job(head: Head, verb: str, *words: str) -> subprocess.Popen[str]:
 @pytest.mark.timeout(600)
 def test_a_submitted_training_is_stopped_and_goes_on(training: TrainingJob, head: Head, tmp_path: Path) -> None:
     output = tmp_path / "model"
-    words = ["--working-dir", ".", "--", "python", *training.command(output, 2)[1:]]
+    words = ["--working-dir", ".", "--", "python", *training.command(output, 2, "--train.eval_steps", "10")[1:]]
     first = ray_job(head, "submit", "--submission-id", "first", *words)
     until(reached(output, 25), first)
     check_gauges(head, output)
@@ -57,8 +57,8 @@ def check_gauges(head: Head, output: Path) -> None:
     """While it trains the endpoint tells where it is, and all else that a training has; it was never started again."""
     run = json.loads((output / "_manta/lease.json").read_text())["run"]
     all_names = names(PROGRESS, *OF_TRAINING) - names(RESTARTS)
-    told = wait_for(head, lambda told: all_names <= told.keys() and told[STEP.name] > 40, run=run)
-    assert told[STEPS.name] >= told[STEP.name] > 40  # an evaluation is at 40
+    told = wait_for(head, lambda told: all_names <= told.keys() and told[STEP.name] > 10, run=run)
+    assert told[STEPS.name] > 0
     assert 0 <= told["manta_train_data_wait_ratio"] <= 1
     assert told["manta_train_workers"] == 2
     assert 0 < told["manta_train_loss"] < 10
