@@ -1,6 +1,7 @@
 """Packed rows where there is no kernel for them: chunks of like length run side by side, also to learn from.
 
 What is linear in a network then computes no padding, and attention, which is a small part of it, computes a little.
+Groups are as wide as a multiple of 32, so that there are few shapes: oneDNN keeps a kernel of each.
 
 Shapes: T tokens in all, H query heads, K key heads, E width of a head; a group has B chunks of at most S tokens.
 """
@@ -24,6 +25,8 @@ Window = tuple[int, int]
 EVERYWHERE: Window = (-1, -1)
 GROUP_TOKENS = 2**14
 """Tokens of a group, padding counted."""
+WIDTH_MULTIPLE = 32
+"""Of the tokens at which the chunks of a group are padded: also that of the vector registers' bfloat16."""
 
 
 @dataclass(frozen=True)
@@ -90,8 +93,9 @@ def _plan(cu: tuple[int, ...], window: Window) -> tuple[list[Group], Tensor]:
     """The groups, and the place that each token of the packed row has in all of them end to end."""
     starts, lengths = np.array(cu[:-1], np.int64), np.diff(np.array(cu, np.int64))
     groups, places, done = [], np.zeros(cu[-1], np.int64), 0
-    for rows in plan_batches(lengths, GROUP_TOKENS, padded=True):
-        columns = np.arange(int(lengths[rows].max(initial=0)))
+    widths = -(-lengths // WIDTH_MULTIPLE) * WIDTH_MULTIPLE
+    for rows in plan_batches(widths, GROUP_TOKENS, padded=True):
+        columns = np.arange(int(widths[rows].max(initial=0)))
         real = columns < lengths[rows][:, None]
         tokens = starts[rows][:, None] + np.where(real, columns, 0)
         places[tokens[real]] = done + np.flatnonzero(real)

@@ -1,11 +1,14 @@
 """A batch of training as the tensors of a forward pass, padded or packed, on the network's device.
 
+On a CPU a packed row ends with pads, so that there are few lengths of it: oneDNN makes a kernel for each shape that it
+meets, some megabytes each, and keeps a thousand of them.
+
 Shapes: n instances of T tokens, padded to S.
 """
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 import numpy as np
@@ -16,6 +19,9 @@ from torch import Tensor
 from pipelines.model.network import Network
 from pipelines.text.pack import pack_batch, pad_batch, second_types
 from pipelines.text.training_batch import NO_LABEL, TrainingBatch
+
+TOKEN_MULTIPLE = 64
+"""The tokens of a packed row on a CPU are a multiple of it."""
 
 
 class Flat(Protocol):
@@ -37,16 +43,43 @@ class Flat(Protocol):
         ...
 
 
+@dataclass(frozen=True)
+class Tokens:
+    """See ``Flat``."""
+
+    values: npt.NDArray[np.int32]
+    offsets: npt.NDArray[np.int64]
+    segment_b_start: npt.NDArray[np.int32]
+
+
 def vectors(network: Network, batch: Flat, device: torch.device) -> Tensor:
     """Vectors of all tokens of the batch end to end, [T, D], by the network's own path."""
     if network.path == "padded":
         return network.padded(*padded_inputs(batch, network.pad_id, device))
-    rows = np.arange(len(batch.offsets) - 1)
-    packed = pack_batch(batch.values, batch.offsets, rows)
+    num_tokens = int(batch.offsets[-1])
+    row = with_pads(batch, network.pad_id, TOKEN_MULTIPLE) if device.type == "cpu" else batch
+    rows = np.arange(len(row.offsets) - 1)
+    packed = pack_batch(row.values, row.offsets, rows)
     ids, positions, cu_seqlens = (
         to_device(array, device) for array in (packed.input_ids, packed.position_ids, packed.cu_seqlens)
     )
-    return network.packed(ids, positions, cu_seqlens, packed.max_seqlen, _types(batch, rows, device, padded=False))
+    types = _types(row, rows, device, padded=False)
+    return network.packed(ids, positions, cu_seqlens, packed.max_seqlen, types)[:num_tokens]
+
+
+def with_pads(batch: Flat, pad_id: int, multiple: int) -> Tokens:
+    """The batch, and after it chunks of pads, so that its tokens are a multiple.
+
+    No chunk of pads is longer than the longest chunk of the batch: a network may have no more positions.
+    """
+    num_tokens, longest = int(batch.offsets[-1]), int(np.diff(batch.offsets).max())
+    num_pads = -num_tokens % multiple
+    ends = np.minimum(np.arange(longest, num_pads + longest, longest), num_pads)
+    return Tokens(
+        values=np.concatenate([batch.values, np.full(num_pads, pad_id, np.int32)]),
+        offsets=np.concatenate([batch.offsets, num_tokens + ends]),
+        segment_b_start=np.concatenate([batch.segment_b_start, np.zeros(len(ends), np.int32)]),
+    )
 
 
 def padded_inputs(batch: Flat, pad_id: int, device: torch.device) -> tuple[Tensor, Tensor, Tensor | None]:

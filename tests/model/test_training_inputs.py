@@ -1,14 +1,22 @@
+from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
+import transformers
 from torch import Tensor
+from torch.utils._python_dispatch import TorchDispatchMode
 
-from pipelines.model.network import Path, Work
-from pipelines.model.training_inputs import or_blank, to_device, vectors
+from pipelines.model import network as networks
+from pipelines.model import training_inputs
+from pipelines.model.network import Work
+from pipelines.model.pretraining import PretrainingModel
+from pipelines.model.training_inputs import or_blank, to_device, vectors, with_pads
 from pipelines.text.training_batch import NO_LABEL, TrainingBatch
+from tests.model.conftest import training_batch
 
 CPU = torch.device("cpu")
 BATCH = TrainingBatch(
@@ -27,8 +35,8 @@ class Echo:
 
     pad_id, vocab_size, work = 9, 20, Work(0, 0)
 
-    def __init__(self, path: Path) -> None:
-        self.path: Path = path
+    def __init__(self, path: networks.Path) -> None:
+        self.path: networks.Path = path
         self.given: list[Any] = []
 
     def padded(self, input_ids_bs: Tensor, attention_mask_bs: Tensor, token_types_bs: Tensor | None = None) -> Tensor:
@@ -54,14 +62,78 @@ def test_padded_rows() -> None:
     ]
 
 
-def test_packed_rows() -> None:
+def test_packed_rows_end_with_pads() -> None:
+    """8 tokens and 56 pads: eleven chunks of 5, as the longest of the batch has, and one of 1."""
     network = Echo("packed")
     assert vectors(network, BATCH, CPU).tolist() == BATCH.values.tolist()
-    assert network.given == [5, BATCH.values.tolist(), [0, 1, 2, 0, 1, 2, 3, 4], [0, 3, 8], [0, 0, 0, 0, 0, 0, 1, 1]]
+    longest, ids, positions, ends, types = network.given
+    assert longest == 5
+    assert ids == BATCH.values.tolist() + 56 * [9]
+    assert positions == [0, 1, 2, 0, 1, 2, 3, 4] + 11 * [0, 1, 2, 3, 4] + [0]
+    assert ends == [0, 3, *range(8, 64, 5), 64]
+    assert types == [0, 0, 0, 0, 0, 0, 1, 1] + 56 * [0]
+
+
+@pytest.mark.parametrize(("multiple", "ends"), [(1, []), (4, []), (9, [9]), (7, [13, 14]), (18, [13, 18])])
+def test_there_are_as_many_pads_as_a_multiple_lacks(multiple: int, ends: list[int]) -> None:
+    row = with_pads(BATCH, 9, multiple)
+    assert row.offsets.tolist() == [0, 3, 8, *ends]
+    assert row.values.tolist() == [*BATCH.values, *(int(row.offsets[-1]) - 8) * [9]]
+    assert row.segment_b_start.tolist() == [0, 3, *(0 for _ in ends)]
+
+
+@pytest.mark.parametrize(("family", "kind", "objective"), [
+    ("Bert", "ForPreTraining", "mlm+nsp"), ("ModernBert", "ForMaskedLM", "mlm"), ("GPT2", "LMHeadModel", "causal"),
+])  # fmt: skip
+def test_pads_change_no_gradient(
+    make_folder: Callable[..., Path], monkeypatch: pytest.MonkeyPatch, family: str, kind: str, objective: Any
+) -> None:
+    """But for the order of float32 sums: by 1e-6 of the largest one at most."""
+    module = getattr(transformers, f"{family}{kind}").from_pretrained(make_folder(family, kind=kind)).eval()
+    model, batch = PretrainingModel(module, objective, packed=True), training_batch(objective, [40, 3, 17, 8, 1])
+    found = []
+    for multiple in (64, 1):
+        monkeypatch.setattr(training_inputs, "TOKEN_MULTIPLE", multiple)
+        model.zero_grad()
+        sum(loss.sum for loss in model(batch).values()).backward()
+        found.append({name: weight.grad.clone() for name, weight in model.named_parameters()})
+    padded, plain = found
+    largest = max(slope.abs().max().item() for slope in plain.values())
+    for name, slope in plain.items():
+        torch.testing.assert_close(padded[name], slope, rtol=0, atol=1e-6 * largest, msg=name)
+
+
+class Shapes(TorchDispatchMode):
+    """Notes the shapes of what is multiplied."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.seen: set[tuple[Any, ...]] = set()
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        if func.overloadpacket.__name__ in ("mm", "addmm", "bmm", "baddbmm"):
+            self.seen.add((func.overloadpacket.__name__, *(tuple(one.shape) for one in args)))
+        return func(*args, **(kwargs or {}))
+
+
+def shapes(model: PretrainingModel, lengths: list[int]) -> set[tuple[Any, ...]]:
+    with Shapes() as noted:
+        vectors(model.network, training_batch("mlm", lengths), CPU).sum().backward()
+    return noted.seen
+
+
+def test_batches_of_about_the_same_lengths_have_the_same_shapes(make_folder: Callable[..., Path]) -> None:
+    """A kernel is kept for each shape: of 41 and 7 tokens, and of 38 and 20, both 64 in rows of 64 and of 32."""
+    module = transformers.BertForMaskedLM.from_pretrained(make_folder("Bert", kind="ForMaskedLM"))
+    model = PretrainingModel(module, "mlm", packed=True)
+    one = shapes(model, [41, 7])
+    assert len(one) > 10
+    assert shapes(model, [38, 20]) == one
+    assert shapes(model, [41, 30]) != one
 
 
 @pytest.mark.parametrize("path", ["padded", "packed"])
-def test_without_second_segments_there_are_no_types(path: Path) -> None:
+def test_without_second_segments_there_are_no_types(path: networks.Path) -> None:
     network = Echo(path)
     vectors(network, replace(BATCH, segment_b_start=np.zeros(2, np.int32)), CPU)
     assert network.given[-1] is None
