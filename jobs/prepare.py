@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Literal
-
 from jobs.entry import RayCluster, main, show, start
 from pipelines.prepare_spec import PrepareSpec
 from pipelines.run.duplicates import find_duplicates
-from pipelines.run.order import Order
+from pipelines.run.order import Order, Rates, Removed, Shown, order_of
 from pipelines.run.prepare.length_picture import with_picture
 from pipelines.run.prepare.own_tokenizer import with_tokenizer
 from pipelines.run.trunk import open_run
@@ -23,13 +21,16 @@ def prepare(
     documents: str | list[str] = "",
     output: str = "",
     limit: int = 0,
-    removed: Literal["keep", "drop"] = "keep",
+    since: str = "",
+    until: str = "",
+    removed: Removed = "keep",
     max_dead_letters: float = 0.05,
     retry_dead_letters: bool = False,
-    progress: Literal["auto", "live", "log", "json", "none"] = "auto",
+    progress: Shown = "auto",
     slicing: Slicing = Slicing(),
     cpu: TokenizePool = TokenizePool(),
     storage: Storage = Storage(),
+    rates: Rates = Rates(),
     ray: RayCluster = RayCluster(),
 ) -> int:
     """Make pretraining instances of a corpus of Parquet text, exactly once: run it again, and it does what is left.
@@ -39,6 +40,8 @@ def prepare(
         documents: The corpus: a file, folder, glob or list of them, local or s3://.
         output: Folder for the instances, local or s3://; {fingerprint} in it is replaced.
         limit: Take the corpus to end after so many documents, for a trial; 0: all.
+        since: Look at folders by day (date=2026-11-23) from this day on alone.
+        until: Look at folders by day up to this day, which is left out.
         removed: What becomes of the instances of shards that vanished.
         max_dead_letters: Largest share of documents that may be dead letters.
         retry_dead_letters: Make the slices again that hold dead letters, and try shards again that were set aside.
@@ -46,12 +49,10 @@ def prepare(
         slicing: How shards are cut into slices and parts; a random next is from the same slice.
         cpu: Actors that cut, tokenize and pair.
         storage: How s3:// is reached.
+        rates: What makers (--rates.cpu) cost and how fast they are, for --plan and for the report.
         ray: Which Ray the job runs on.
     """
-    order = Order(
-        job="prepare", documents=documents, output=output, slicing=slicing, storage=storage, limit=limit,
-        removed=removed, max_dead_letters=max_dead_letters, retry_dead_letters=retry_dead_letters, progress=progress,
-    )  # fmt: skip
+    order = order_of(Order, "prepare", locals())
     with open_run(order, recipe := TokenizerRecipe.of(with_tokenizer(spec, order), storage)) as run:
         if run.plan.stretches:
             pools = start(run, ray, cpu)

@@ -64,7 +64,7 @@ def look_for_duplicates(run: Run, digest: Digest) -> None:
 def _staying(run: Run) -> set[str]:
     """The shards whose documents are in the output, or will be, when the run ends."""
     kept = run.ledger.vanished if run.ground.order.removed == "keep" else ()
-    return {shard.shard_id for shard in run.ground.shards} | set(kept)
+    return {shard.shard_id for shard in run.ground.shards} | set(kept) | run.beyond
 
 
 def _whole(run: Run, wanted: set[str]) -> list[Stretch]:

@@ -24,9 +24,10 @@ class Rates:
     gpu: float = 0.0
     """Price of an hour of an encode actor (gpu pool), in whatever currency; 0: not told."""
     cpu: float = 0.0
-    """Price of an hour of a tokenize actor (cpu pool); 0: not told."""
+    """Price of an hour of a tokenize actor (cpu pool), or of a maker of instances; 0: not told."""
     tokens_per_second: float = 0.0
-    """Tokens a second of an encode actor; 0: as the output's last run had it, else as --plan measures it."""
+    """Tokens a second of an encode actor, or of a maker of instances (those of its sentences); 0: as the output's last
+    run had it, else as --plan measures it."""
 
     def __post_init__(self) -> None:
         for name in ("gpu", "cpu", "tokens_per_second"):

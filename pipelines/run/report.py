@@ -99,7 +99,7 @@ class Report:
     plan: dict[str, Any] | None
     """What a sample told of it before: fields of ``Forecast``, and seconds where the pace was known. None: no plan."""
     cost: dict[str, float] | None
-    """By pool, of the encode phase; None: no price was told."""
+    """By pool, of the phase of the work on documents; None: no price was told."""
     placement: dict[str, Any] | None
     """None: nothing had to be done, and no actor was started."""
     versions: dict[str, str]
@@ -217,7 +217,8 @@ def make_report(
 
 def _cost(rates: Rates, placement: Placement, phase_seconds: Mapping[str, float]) -> dict[str, float]:
     encoders, tokenizers = placement.encode_actors.max, placement.tokenize_actors
-    return rates.cost(phase_seconds.get("encode", 0.0), encoders=encoders, tokenizers=tokenizers)
+    seconds = sum(phase_seconds.get(phase, 0.0) for phase in ("encode", "prepare"))
+    return rates.cost(seconds, encoders=encoders, tokenizers=tokenizers)
 
 
 def count_examples(stats: Mapping[str, float]) -> dict[str, int]:

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Set
 from contextlib import contextmanager
 
 import pyarrow as pa
@@ -78,6 +78,8 @@ class Run:
         found = Inventory(ground)
         self.books, self.ledger, self.plan = found.books, found.ledger, found.plan
         self._manifest, self._live = found.manifest, found.live
+        self.beyond: Set[str] = found.beyond
+        """Shards of days that the order does not ask for: they stay as they are."""
         self.foresight = Foresight()
         self.calibrated = find_calibration(self.output) if ground.recipe.spec.is_quantized else None
         """How vectors are quantized; None for floats, and for a new output until ``calibrate``."""

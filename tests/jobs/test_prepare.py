@@ -154,6 +154,13 @@ def test_a_weight_for_no_shard_is_refused_before_the_output_is_claimed(
     assert not (tmp_path / "out").exists()
 
 
+def test_days_are_asked_for_by_flags(made: tuple[Path, int], spec: PrepareSpec) -> None:
+    with pytest.raises(SpecError, match=r"shards .* lie in no folder of a day"):
+        run(spec, made[0], since="2026-11-24")
+    with pytest.raises(SpecError, match="no day lies between"):
+        run(spec, made[0], since="2026-11-24", until="2026-11-24")
+
+
 def test_a_lost_part_is_made_again_the_same(spec: PrepareSpec, tmp_path: Path) -> None:
     """A slice on its own, beside others or not, gives the same bytes; what was held out of it too."""
     write_shard(tmp_path / "corpus/p/one.parquet", 40, text=documents(0, 40))

@@ -97,6 +97,14 @@ def test_a_later_run_changes_nothing_that_was_told(tmp_path: Path, spec: Prepare
     assert (arrays(tmp_path) | parts(tmp_path / "out")).items() > before.items()
 
 
+def test_copies_of_other_days_are_known_where_one_day_is_looked_at(tmp_path: Path, spec: PrepareSpec) -> None:
+    days = {"2026-11-23": [1, 2], "2026-11-24": [2, 3, 1]}
+    for day, numbers in days.items():
+        corpus(tmp_path, **{f"date={day}/{day[-1]}": list(numbers)})
+        prepare(spec, tmp_path, since=day)
+    assert documents(tmp_path) == {"date=2026-11-23/30", "date=2026-11-23/31", "date=2026-11-24/41"}
+
+
 def test_a_run_that_was_interrupted_ends_as_if_it_had_not_been(tmp_path: Path, spec: PrepareSpec) -> None:
     for name in ("whole", "broken"):
         corpus(tmp_path / name, a=[1, 2, 1, 3], b=[4, 2, 6, 6], c=[4, 5, 5, 1])

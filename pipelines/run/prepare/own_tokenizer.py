@@ -28,15 +28,21 @@ RUN = 64
 FOOTER_THREADS = 64
 
 
-def with_tokenizer(spec: PrepareSpec, order: Order) -> PrepareSpec:
+def with_tokenizer(spec: PrepareSpec, order: Order, *, train: bool = True) -> PrepareSpec:
     """The spec with the name of its tokenizer: as it is, or of the one in the output, which is trained if it is new.
 
-    SpecError where there would be two, or where none can be trained.
+    SpecError where there would be two, or where none can be trained, or is to be (``train``).
     """
     if not spec.train_tokenizer:
         return spec
     place = _place(spec, order)
-    if place.stat(FILES[0]) is None:
+    is_there = place.stat(FILES[0]) is not None
+    if not is_there and not train:
+        raise SpecError(
+            f"the {spec.train_tokenizer} tokenizer of {order.output} is not trained yet, and a plan writes nothing: "
+            "run once with --limit 1, which trains it on all documents, or plan with --spec.tokenizer of another one"
+        )
+    if not is_there:
         with Progress(mode=order.progress) as progress:
             progress.say(f"training a {spec.train_tokenizer} tokenizer of {spec.vocab_size:,} tokens on a sample")
             _train(spec, order, place)
@@ -73,7 +79,8 @@ def _train(spec: PrepareSpec, order: Order, place: Location) -> None:
 
 def _texts(spec: PrepareSpec, order: Order) -> Iterator[str]:
     """Texts of the sample, or their sentences where the column holds these."""
-    shards = list_shards(order.documents, order.storage)
+    listed = list_shards(order.documents, order.storage)
+    shards = order.period.select(listed) or listed
     footers = read_footers(shards, order.storage, FOOTER_THREADS)
     known = [(shard, found.num_rows) for shard in shards if isinstance(found := footers[shard.shard_id], Footer)]
     columns = first_columns(order, spec, shards)

@@ -78,12 +78,12 @@ def _sizes(ground: Ground, sampled: Sampled, made: pa.Table | None) -> tuple[flo
     """Bytes of a row in a part, and of a part beside its rows."""
     spec = ground.recipe.spec
     if isinstance(spec, PredictSpec) and made is not None and made.num_rows:
-        return _row_and_file(made.drop_columns([name for name in made.column_names if name.startswith("_")]), ground)
+        return row_and_file(made.drop_columns([name for name in made.column_names if name.startswith("_")]), ground)
     beside = [*ground.columns.carried, "num_tokens", "truncated", *(name for name, _ in CHUNK_FIELDS)]
     table = sampled.chunks.select([name for name in beside if name in sampled.chunks.column_names])
     if isinstance(spec, EmbedSpec):
-        return _row_and_file(table.append_column(EMBEDDING, _zeros(spec, table.num_rows)), ground)
-    row, file = _row_and_file(table, ground)
+        return row_and_file(table.append_column(EMBEDDING, _zeros(spec, table.num_rows)), ground)
+    row, file = row_and_file(table, ground)
     mean = max(3, math.ceil(sampled.lengths.mean())) if len(sampled.lengths) else 3
     typical = replace(spec, max_seqlen=mean, overlong="truncate", stride=0)  # else it reckons with the longest chunk
     return row + typical.output_bytes(ground.recipe.folder().hidden_size), file
@@ -98,7 +98,8 @@ def _zeros(spec: EmbedSpec, num_rows: int) -> pa.Array:
     )
 
 
-def _row_and_file(table: pa.Table, ground: Ground) -> tuple[float, int]:
+def row_and_file(table: pa.Table, ground: Ground) -> tuple[float, int]:
+    """Bytes of a row of these in a part, and of a part beside its rows."""
     table = table.replace_schema_metadata(ground.told)
     empty = len(part_bytes(table.slice(0, 0)))
     return (len(part_bytes(table)) - empty) / max(1, table.num_rows), empty

@@ -49,7 +49,8 @@ class Inventory:
         listing = list(list_parts(self.output))
         strangers = self._strangers(known, listing)
         names = {**known, **strangers}
-        beyond = {shard_id for shard_id, name in names.items() if not looked_at(name)}
+        self.beyond = beyond = {shard_id for shard_id, name in names.items() if not looked_at(name)}
+        """Shards of other days, which stay."""
         ledger = reconcile(
             self.ground.shards,
             {shard_id: name for shard_id, name in names.items() if shard_id not in beyond},

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -22,27 +22,45 @@ from pipelines.store.location import Location
 
 MEASURE_SECONDS, FIRST_ROWS = 5.0, 32
 RUNS = "_manta/runs/"
+Spent = Callable[[Mapping[str, Any]], tuple[float, float]]
 
 
 @dataclass(frozen=True, kw_only=True)
 class Pace:
-    """Tokens a second of one encode actor while it works, and how that is known."""
+    """Tokens a second of one encode actor (of prepare: of one maker) while it works, and how that is known."""
 
     tokens_per_second: float
     source: str
 
 
-def known_pace(rates: Rates, output: Location) -> Pace | None:
-    """The pace that the user tells, else that of the output's last run that encoded; None where there is neither."""
+def encoded_tokens(report: Mapping[str, Any]) -> tuple[float, float]:
+    """Tokens that a run encoded, and the seconds that its encoders worked."""
+    spent = report.get("stage_seconds", {})
+    return report.get("encoded_tokens", 0), sum(spent.get(f"encode {what}", 0.0) for what in ("compute", "convert"))
+
+
+def made_tokens(report: Mapping[str, Any]) -> tuple[float, float]:
+    """Tokens of the sentences of a run of prepare, and the seconds that its makers worked."""
+    spent = report.get("stage_seconds", {})
+    counts = report.get("instances") or {}
+    return counts.get("sentence_tokens", 0), sum(spent.get(stage, 0.0) for stage in ("tokenize", "instances"))
+
+
+def known_pace(rates: Rates, output: Location, spent: Spent = encoded_tokens) -> Pace | None:
+    """The pace that the user tells, else that of the output's last run that worked; None where there is neither.
+
+    ``spent`` tells of a report what was worked on, and for how long.
+    """
     if rates.tokens_per_second:
         return Pace(tokens_per_second=rates.tokens_per_second, source="given")
     for key in sorted((entry.key for entry in output.list(RUNS)), reverse=True):
         report = json.loads(output.read(key))
-        spent = report.get("stage_seconds", {})
-        seconds = sum(spent.get(f"encode {what}", 0.0) for what in ("compute", "convert"))
-        if seconds and report.get("encoded_tokens"):
-            device = report["facts"].get("chip") or report["facts"].get("device", "unknown device")
-            return Pace(tokens_per_second=report["encoded_tokens"] / seconds, source=f"run {report['run']} on {device}")
+        tokens, seconds = spent(report)
+        if tokens and seconds:
+            device = report["facts"].get("chip") or report["facts"].get("device")
+            return Pace(
+                tokens_per_second=tokens / seconds, source=f"run {report['run']}" + (f" on {device}" if device else "")
+            )
     return None
 
 

@@ -13,6 +13,7 @@ from pipelines.errors import MantaError, SpecError
 from pipelines.run.ground import survey
 from pipelines.run.order import Order, order_of
 from pipelines.run.prospects.forecast import Forecast, forecast
+from pipelines.run.prospects.instance_prospect import InstanceProspect, look_ahead_of_instances
 from pipelines.run.prospects.inventory import Inventory
 from pipelines.run.prospects.pace import Pace, known_pace, measured_pace
 from pipelines.run.prospects.prospect_tables import tables
@@ -21,7 +22,7 @@ from pipelines.spec import EncodePool, TokenizePool
 from pipelines.stages.recipe import Recipe
 from pipelines.store.output import agree
 
-JOBS = ("embed", "predict")
+JOBS = ("embed", "predict", "prepare")
 """Jobs that can be planned."""
 
 
@@ -44,14 +45,18 @@ class Prospect:
         return tables(self)
 
 
-def look_ahead(job: str, arguments: Mapping[str, Any], *, measuring: bool = True) -> Prospect:
+def look_ahead(job: str, arguments: Mapping[str, Any], *, measuring: bool = True) -> Prospect | InstanceProspect:
     """The prospect of a job by its arguments. ``measuring``: a pace that is not known is measured in this process.
 
     SpecError where the request is wrong, or where the job is none that can be planned; FingerprintError where another
     spec has the output.
     """
     if job not in JOBS:
-        raise SpecError(f"{job} can't be planned: only {' and '.join(JOBS)} can")
+        raise SpecError(f"{job} can't be planned: only {', '.join(JOBS)} can")
+    return look_ahead_of_instances(arguments) if job == "prepare" else _look_ahead(job, arguments, measuring)
+
+
+def _look_ahead(job: str, arguments: Mapping[str, Any], measuring: bool) -> Prospect:
     order = order_of(Order, job, arguments)
     gpu: EncodePool = arguments.get("gpu", EncodePool())
     recipe = Recipe.of(arguments["spec"], order.storage, arguments.get("user_code", ""))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from rich.console import Group, RenderableType
 from rich.table import Table
@@ -18,32 +18,38 @@ from pipelines.run.tables import listing
 from pipelines.text.lengths import length_bins
 
 if TYPE_CHECKING:
+    from pipelines.run.plan import Plan
+    from pipelines.run.prospects.inventory import Inventory
     from pipelines.run.prospects.prospect import Prospect
 
 WIDTH = 24
 """Characters of the longest bar."""
-ENCODERS = (1, 4, 16, 64)
-"""Numbers of encode actors that are tried where none is asked for."""
+ACTORS = (1, 4, 16, 64)
+"""Numbers of actors that are tried where none is asked for."""
 
 
 def tables(prospect: Prospect) -> RenderableType:
     """The whole prospect, at most 80 columns wide but for long names, which fold."""
-    found = prospect.found
-    parts: list[RenderableType] = [Text(headline(prospect), style="bold"), Text(f"output {found.output.uri}")]
-    parts += [Text(line) for line in remarks(prospect)]
-    if found.books.new_set_aside:
-        shards = found.books.shards
-        aside = {shards[shard_id].name: reason for shard_id, reason in found.books.new_set_aside.items()}
-        parts += [Text(), listing("shards set aside", aside)]
+    parts = opening(prospect.found)
     if prospect.expected.sampled:
         parts += [Text(), counts(prospect), Text(), picture(prospect), Text(), *times(prospect)]
     return Group(*parts)
 
 
-def headline(prospect: Prospect) -> str:
+def opening(found: Inventory) -> list[RenderableType]:
+    """What a prospect begins with, of whichever job: what is to be done, and what there is beside."""
+    parts: list[RenderableType] = [Text(headline(found), style="bold"), Text(f"output {found.output.uri}")]
+    parts += [Text(line) for line in remarks(found)]
+    if found.books.new_set_aside:
+        shards = found.books.shards
+        aside = {shards[shard_id].name: reason for shard_id, reason in found.books.new_set_aside.items()}
+        parts += [Text(), listing("shards set aside", aside)]
+    return parts
+
+
+def headline(found: Inventory) -> str:
     """What is to be done, in one line."""
-    found, plan = prospect.found, prospect.found.plan
-    job, num_shards = found.ground.order.job, len(found.ground.shards)
+    plan, job, num_shards = found.plan, found.ground.order.job, len(found.ground.shards)
     if not plan.stretches:
         return f"{job} plan: nothing to do, of {many(num_shards, 'shard')}"
     shards = len({one.shard.shard_id for one in plan.stretches})
@@ -53,9 +59,9 @@ def headline(prospect: Prospect) -> str:
     )
 
 
-def remarks(prospect: Prospect) -> Iterator[str]:
+def remarks(found: Inventory) -> Iterator[str]:
     """What else there is: documents that are done, and those that are left out."""
-    found, plan = prospect.found, prospect.found.plan
+    plan = found.plan
     done = sum(part.num_documents for part in found.ledger.current)
     if done:
         yield f"done already: {many(done, 'document')} in {many(len(found.ledger.current), 'part')}"
@@ -128,14 +134,18 @@ def times(prospect: Prospect) -> Iterator[RenderableType]:
 
 def outlooks(prospect: Prospect) -> Iterator[Outlook]:
     """For the actors that are asked for, or some numbers of them, of which each has a slice at least."""
-    pace, plan = prospect.pace, prospect.found.plan
+    pace = prospect.pace
     assert pace is not None
-    most = prospect.gpu.max_actors
-    for encoders in [most] if most != "auto" else [n for n in ENCODERS if n == 1 or n <= plan.num_slices]:
+    for encoders in actor_numbers(prospect.gpu.max_actors, prospect.found.plan):
         yield outlook(
-            prospect.expected.tokens, pace, prospect.found.ground.order.rates, encoders=int(encoders),
-            tokenizers=_tokenizers(prospect, int(encoders), pace.tokens_per_second),
+            prospect.expected.tokens, pace, prospect.found.ground.order.rates, encoders=encoders,
+            tokenizers=_tokenizers(prospect, encoders, pace.tokens_per_second),
         )  # fmt: skip
+
+
+def actor_numbers(asked: int | Literal["auto"], plan: Plan) -> list[int]:
+    """The number of actors that is asked for, or some, of which each has a slice at least."""
+    return [asked] if asked != "auto" else [number for number in ACTORS if number == 1 or number <= plan.num_slices]
 
 
 def _tokenizers(prospect: Prospect, encoders: int, tokens_per_second: float) -> int:

@@ -12,6 +12,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from pipelines.run.prospects.pooled import Documents, by_place, error_of, pooled
 from pipelines.run.prospects.sample import sample_of
 from pipelines.schema import SliceHeader, fold, unfold
 from pipelines.spec import DocumentSpec
@@ -24,10 +25,7 @@ NUM_DOCUMENTS, SEED = 1024, 0
 UNCUT: dict[str, Any] = {"max_seqlen": 2**24, "overlong": "truncate", "stride": 0}
 """What a spec has that cuts nothing."""
 
-ROWS_A_PLACE = 2**20
-
 Ints = npt.NDArray[np.int64]
-Documents = Sequence[tuple[pa.Table, SliceHeader]]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,12 +58,7 @@ class Sampled:
     @property
     def tokens_error(self) -> float:
         """Half the width of the 95 % interval of tokens a document, as a share of it, by how the places differ."""
-        documents, tokens = self.places.T
-        if len(tokens) < 2 or not tokens.sum():
-            return 0.0
-        mean = tokens.sum() / documents.sum()
-        spread = np.sum((tokens - mean * documents) ** 2) * len(tokens) / (len(tokens) - 1)
-        return float(1.96 * np.sqrt(spread) / tokens.sum())
+        return error_of(self.places)
 
 
 def take_sample(
@@ -98,13 +91,7 @@ class _Some:
 
 
 def _tokenized(read: Documents, num_before: int, tokenizer: ChunkTokenizer, whole: ChunkTokenizer) -> _Some:
-    """All at once, since a call costs as much as many documents. Row numbers say which place a document is of."""
-    tables = [_numbered(one, ROWS_A_PLACE * place) for place, (one, _) in enumerate(read, num_before)]
-    header = SliceHeader(
-        shard="", shard_id="sample", first_row=0, num_documents=sum(one.num_documents for _, one in read),
-        dead_letters=tuple(letter for _, one in read for letter in one.dead_letters),
-    )  # fmt: skip
-    documents = pa.concat_tables(tables)
+    documents, header = pooled(read, num_before)
     chunks, header = unfold(tokenizer(fold(documents, header)))
     return _Some(
         documents=np.array([one.num_documents for _, one in read], np.int64),
@@ -112,11 +99,6 @@ def _tokenized(read: Documents, num_before: int, tokenizer: ChunkTokenizer, whol
         chunks=chunks,
         uncut=_uncut(documents, chunks, whole),
     )
-
-
-def _numbered(documents: pa.Table, first: int) -> pa.Table:
-    numbers = pa.array(np.arange(first, first + documents.num_rows))
-    return documents.set_column(documents.column_names.index(ROW), ROW, numbers)
 
 
 def _uncut(documents: pa.Table, chunks: pa.Table, whole: ChunkTokenizer) -> Ints:
@@ -134,15 +116,14 @@ def _told(found: list[_Some]) -> Sampled:
     headers, none = [one.header for one in found], np.zeros(0, np.int64)
     lengths = np.concatenate([none, *(_tokens(one.chunks) for one in found)])
     documents = np.concatenate([none, *(one.documents for one in found)])
-    places = np.concatenate([none, *(one.chunks[ROW].to_numpy() // ROWS_A_PLACE for one in found)])
-    tokens = np.bincount(places, lengths, minlength=len(documents)).astype(np.int64)
+    rows = np.concatenate([none, *(one.chunks[ROW].to_numpy() for one in found)])
     return Sampled(
         num_documents=int(documents.sum()),
         num_dead_letters=sum(len(header.dead_letters) for header in headers),
         lengths=lengths,
         document_lengths=np.concatenate([none, *(one.uncut for one in found)]),
         num_truncated=int(sum(header.stats["truncated"] for header in headers)),
-        places=np.stack([documents, tokens], axis=1),
+        places=by_place(documents, rows, lengths),
         tokenize_seconds=sum(header.stats["tokenize_seconds"] for header in headers),
         chunks=pa.concat_tables(one.chunks for one in found) if found else pa.table({}),
     )

@@ -94,3 +94,22 @@ def test_it_learns_from_the_sample_alone(corpus: Path) -> None:
     with_tokenizer(replace(SPEC, tokenizer_documents=4), order(corpus))
     known = trained(corpus).get_vocab()
     assert len(known) < 60  # four documents, not all
+
+
+def test_a_plan_trains_none(corpus: Path) -> None:
+    before = listing(corpus)
+    with pytest.raises(SpecError, match=r"the wordpiece tokenizer of .* is not trained yet, and a plan writes nothing"):
+        with_tokenizer(SPEC, order(corpus), train=False)
+    assert listing(corpus) == before
+    named = with_tokenizer(SPEC, order(corpus))
+    assert with_tokenizer(SPEC, order(corpus), train=False) == named
+
+
+def test_it_learns_from_the_days_that_are_looked_at(tmp_path: Path) -> None:
+    for day in (23, 24, 25):
+        texts = [f"{'zebra' if day == 23 else 'gnu'} {sentence(number)}" for number in range(30)]
+        write_shard(tmp_path / f"corpus/date=2026-11-{day}/a.parquet", 30, text=texts)
+    with_tokenizer(SPEC, order(tmp_path, since="2026-11-24"))
+    known = trained(tmp_path).get_vocab()
+    assert "gnu" in known
+    assert not any("z" in token for token in known)

@@ -8,7 +8,7 @@ import pytest
 
 from pipelines.predict_spec import PredictSpec
 from pipelines.run.order import Rates
-from pipelines.run.prospects.pace import Pace, known_pace, measured_pace
+from pipelines.run.prospects.pace import Pace, known_pace, made_tokens, measured_pace
 from pipelines.spec import EmbedSpec, EncodePool
 from pipelines.stages.recipe import Recipe
 from pipelines.stages.tokenize import ChunkTokenizer
@@ -32,6 +32,16 @@ def test_what_is_given_comes_first_then_the_last_run_that_encoded(tmp_path: Path
     put_run(output, "20260103T000000Z-cc", 0)  # only removed what had vanished
     assert known_pace(Rates(), output) == Pace(tokens_per_second=100.0, source="run 20260102T000000Z-bb on NVIDIA H200")
     assert known_pace(Rates(tokens_per_second=7), output) == Pace(tokens_per_second=7, source="given")
+
+
+def test_makers_are_as_fast_as_in_the_last_run_that_made_instances(tmp_path: Path) -> None:
+    """600 tokens of sentences in 3 + 1 s. A run that made none tells nothing."""
+    output = locate(str(tmp_path))
+    spent = {"tokenize": 3.0, "instances": 1.0, "write": 9.0}
+    put_run(output, "20260101T000000Z-aa", 0, facts={}, stage_seconds=spent, instances={"sentence_tokens": 600})
+    put_run(output, "20260102T000000Z-bb", 0, facts={}, stage_seconds=spent, instances=None)
+    assert known_pace(Rates(), output) is None
+    assert known_pace(Rates(), output, made_tokens) == Pace(tokens_per_second=150.0, source="run 20260101T000000Z-aa")
 
 
 @pytest.mark.parametrize("dtype", ["float32", "int8"])

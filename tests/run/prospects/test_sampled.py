@@ -6,9 +6,7 @@ from pathlib import Path
 from threading import Event
 from typing import Any
 
-import numpy as np
 import pyarrow as pa
-import pytest
 
 from pipelines.run.ground import survey
 from pipelines.run.order import Order
@@ -39,6 +37,7 @@ def test_documents_tokens_and_what_is_cut(tiny_model: Path, tmp_path: Path) -> N
     assert sorted(found.document_lengths.tolist()) == [4, 4, 5, 9, 62]
     assert found.places.tolist() == [[4, 46], [2, 8]]
     assert found.tokens == 54
+    assert found.tokens_error > 0.5
     assert found.tokenizer_tokens_per_second > 0
 
 
@@ -54,21 +53,3 @@ def test_a_sample_that_is_not_wanted_any_more_ends(tiny_model: Path, tmp_path: P
     stop = Event()
     stop.set()
     assert sampled(tiny_model, tmp_path, stop).num_documents == 0
-
-
-def told(*places: tuple[int, int]) -> Sampled:
-    none = np.zeros(0, np.int64)
-    return Sampled(
-        num_documents=0, num_dead_letters=0, lengths=none, document_lengths=none, num_truncated=0,
-        places=np.array(places, np.int64).reshape(-1, 2), tokenize_seconds=0, chunks=pa.table({}),
-    )  # fmt: skip
-
-
-def test_the_error_is_by_how_places_differ() -> None:
-    """Of 8 documents each, 80 and 120 tokens: 10 a document on average, off by 20 tokens each.
-
-    The variance of the sum is 2 / 1 x (400 + 400) = 1600, so that the sum of 200 is off by 40, 1.96 times.
-    """
-    assert told((8, 80), (8, 120)).tokens_error == pytest.approx(1.96 * 40 / 200)
-    assert told((8, 80), (4, 40)).tokens_error == 0.0
-    assert told((8, 80)).tokens_error == told().tokens_error == 0.0
