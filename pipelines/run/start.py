@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 from pipelines.run.cluster import ClusterResources, cluster_resources
 from pipelines.run.placement import Placement, place
 from pipelines.run.prepare.maker_placement import place_makers
+from pipelines.run.prospects.sampled_apart import take_sample_apart
 from pipelines.run.reach import require_shared
 from pipelines.run.sizing import ModelSize
 from pipelines.run.streaming import set_streaming
@@ -76,7 +78,8 @@ def pools_for(run: Run, cpu: TokenizePool, gpu: EncodePool | None) -> Pools:
     require_shared(output=ground.output.path if ground.output.is_local else "", inputs=ground.local_inputs)
     set_streaming(placement.object_store_bytes, resources)
     if gpu is not None:
-        run.foresight.begin(ground, run.plan, gpu, placement)
+        sampling = partial(take_sample_apart, labels=resources.label_selector)
+        run.foresight.begin(ground, run.plan, gpu, placement, sampling)
     return Pools(placement=placement, label_selector=resources.label_selector)
 
 

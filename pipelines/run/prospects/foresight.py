@@ -4,20 +4,25 @@ from __future__ import annotations
 
 import logging
 import threading
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
 
-from pipelines.errors import MantaError
+from pipelines.run.cause import cause
 from pipelines.run.ground import Ground
 from pipelines.run.placement import Placement
 from pipelines.run.plan import Plan
 from pipelines.run.prospects.forecast import forecast, outlook, planned
 from pipelines.run.prospects.pace import known_pace
-from pipelines.run.prospects.sampled import take_sample
-from pipelines.spec import EncodePool
+from pipelines.run.prospects.sampled import Sampled, take_sample
+from pipelines.spec import DocumentSpec, EncodePool
+from pipelines.stages.read import Reading, Stretch
 from pipelines.stages.recipe import Recipe
 
 log = logging.getLogger(__name__)
+
+Sampling = Callable[[Sequence[Stretch], Reading, Recipe[DocumentSpec], threading.Event], Sampled]
+"""``take_sample``, or the same elsewhere."""
 
 
 class Foresight:
@@ -31,9 +36,12 @@ class Foresight:
         self._thread: threading.Thread | None = None
         self._plan: dict[str, Any] | None = None
 
-    def begin(self, ground: Ground, plan: Plan, gpu: EncodePool, placement: Placement) -> None:
+    def begin(
+        self, ground: Ground, plan: Plan, gpu: EncodePool, placement: Placement, sampling: Sampling = take_sample
+    ) -> None:
         """Make the plan of a run over documents by a model."""
-        self._thread = threading.Thread(target=self._make, args=(ground, plan, gpu, placement), name="plan")
+        asked = (ground, plan, gpu, placement, sampling)
+        self._thread = threading.Thread(target=self._make, args=asked, name="plan")
         self._thread.start()
 
     def plan(self) -> dict[str, Any] | None:
@@ -52,16 +60,17 @@ class Foresight:
         self._stop.set()
         self.plan()
 
-    def _make(self, ground: Ground, plan: Plan, gpu: EncodePool, placement: Placement) -> None:
+    def _make(self, ground: Ground, plan: Plan, gpu: EncodePool, placement: Placement, sampling: Sampling) -> None:
         try:
             pace = known_pace(ground.order.rates, ground.output)
             assert isinstance(ground.recipe, Recipe)
-            sampled = take_sample(plan.stretches, ground.reading, ground.recipe, self._stop)
+            sampled = sampling(plan.stretches, ground.reading, ground.recipe, self._stop)
             settled = replace(gpu, num_gpus=placement.encode_gpus, device="cuda" if placement.encode_gpus else "cpu")
             expected = forecast(ground, plan, sampled, settled)
             actors = {"encoders": placement.encode_actors.max, "tokenizers": placement.tokenize_actors}
             view = outlook(expected.tokens, pace, ground.order.rates, **actors) if pace else None
             self._plan = None if self._stop.is_set() else planned(expected, view, pace, ground.order.rates)
         except BaseException as error:  # a panic of the tokenizers library is no Exception, and may hold text
-            told = f": {error}" if isinstance(error, MantaError) else ""
+            ours = cause(error)
+            told = f": {ours}" if ours else ""
             log.warning("there is no plan to hold the report against: %s%s", type(error).__name__, told)
