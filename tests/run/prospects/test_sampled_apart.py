@@ -1,4 +1,4 @@
-"""On real Ray: the sample that is taken here too, and what becomes of a run whose sample holds a document that kills."""
+"""On real Ray: the sample that is taken here too, and what a document that kills its process does to a run."""
 
 from __future__ import annotations
 
