@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
@@ -22,6 +22,8 @@ from pipelines.store.manifest import read_manifest
 RUNS = "_manta/runs/"
 READERS = 16
 BAR_WIDTH = 12
+METRIC = "metric_"
+"""What precedes the name of a metric in a row of an evaluation (``pipelines.train.events``)."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,6 +38,10 @@ class PastRun:
     """Rows written; removed ones are negative."""
     tokens_per_second: float | None
     dead_letters: int | None
+    step: int | None = None
+    """Of a training: where the run ended."""
+    best: str = ""
+    """Of a training: its best evaluation in this run, by the metric that it is measured by, or else by the loss."""
 
     @classmethod
     def of(cls, told: dict[str, Any]) -> PastRun:
@@ -49,6 +55,8 @@ class PastRun:
             rows=told.get("rows"),
             tokens_per_second=told.get("tokens_per_second", last_point.get("tokens_per_second")),
             dead_letters=None if letters is None else sum(letters.values()),
+            step=told.get("step"),
+            best=_best(told.get("best") or {}),
         )
 
     @property
@@ -56,6 +64,13 @@ class PastRun:
         """When, in UTC to the minute: a run's name begins with it."""
         stamp = self.run
         return f"{stamp[:4]}-{stamp[4:6]}-{stamp[6:8]} {stamp[9:11]}:{stamp[11:13]}"
+
+
+def _best(row: Mapping[str, float]) -> str:
+    """What an evaluation came to, in a word and a number; a row names its metrics in order, the first before all."""
+    metrics = ((name.removeprefix(METRIC), value) for name, value in row.items() if name.startswith(METRIC))
+    found = next(metrics, ("loss", row["loss"]) if "loss" in row else None)
+    return f"{found[0]} {found[1]:.3f}" if found else ""
 
 
 def read_history(output: Location) -> list[PastRun]:
@@ -68,7 +83,7 @@ def read_history(output: Location) -> list[PastRun]:
 
 
 def show_history(output: Location, runs: Sequence[PastRun]) -> RenderableType:
-    """A line a run, with a bar of its speed, and what the manifest has now."""
+    """A line a run, with a bar of its speed, and what the manifest has now; a training has none."""
     parts: list[RenderableType] = [Text(f"{len(runs):,} runs of {output}", style="bold"), table(runs)]
     live = read_manifest(output).live_parts()
     if live.num_rows:
@@ -78,24 +93,44 @@ def show_history(output: Location, runs: Sequence[PastRun]) -> RenderableType:
 
 
 def table(runs: Sequence[PastRun]) -> Table:
-    """A line a run: when, what, rows, dead letters, time, and tokens a second with a bar beside."""
+    """A line a run: when, what, what came of it, time, and tokens a second with a bar beside.
+
+    What came of a run over documents is rows and dead letters, of a training its last step and its best evaluation,
+    which take the bar's room.
+    """
     shown = Table(box=None, header_style="dim", padding=(0, 1), pad_edge=False)
     for name in ("began (UTC)", "job"):
         shown.add_column(name, no_wrap=True)
-    for name in ("exit", "rows", "dead", "time", "tokens/s"):
+    outcomes = _outcomes(runs)
+    for name in ("exit", *outcomes, "time", "tokens/s"):
         shown.add_column(name, justify="right", no_wrap=True)
-    shown.add_column("", width=BAR_WIDTH)
+    width = 0 if "step" in outcomes else BAR_WIDTH
+    shown.add_column("", width=width)
     fastest = max((run.tokens_per_second or 0.0 for run in runs), default=0.0)
-    for run in runs:
+    for number, run in enumerate(runs):
         speed = run.tokens_per_second or 0.0
         shown.add_row(
             run.began,
             run.job,
             str(run.exit_code),
-            "" if run.rows is None else f"{run.rows:,}",
-            "" if run.dead_letters is None else f"{run.dead_letters:,}",
+            *(values[number] for values in outcomes.values()),
             duration(run.seconds),
             compact(speed) if speed else "",
-            Bar(1, 0, speed / fastest, width=BAR_WIDTH, color="cyan") if speed else "",
+            Bar(1, 0, speed / fastest, width=width, color="cyan") if speed and width else "",
         )
     return shown
+
+
+def _outcomes(runs: Sequence[PastRun]) -> dict[str, list[str]]:
+    """What came of each run, by the title of a column; of columns those alone in which there is something."""
+    columns = {
+        "rows": [_number(run.rows) for run in runs],
+        "dead": [_number(run.dead_letters) for run in runs],
+        "step": [_number(run.step) for run in runs],
+        "best": [run.best for run in runs],
+    }
+    return {title: values for title, values in columns.items() if any(values)}
+
+
+def _number(value: int | None) -> str:
+    return "" if value is None else f"{value:,}"

@@ -7,6 +7,7 @@ import sys
 import time
 from collections.abc import Sequence
 from datetime import UTC, datetime
+from typing import Any
 
 from rich.console import Console, RenderableType
 from rich.text import Text
@@ -55,30 +56,42 @@ def clear_away(output: Location, *, yes: bool, min_age_hours: float) -> int:
 
 
 def forget_ids(output: Location, ids: str, *, yes: bool) -> int:
-    """Remove the rows of the ids in a Parquet file once that is allowed. StoreError where some are there afterwards."""
+    """Remove the rows of the ids in a Parquet file once that is allowed. StoreError where some are there afterwards.
+
+    Ids of which there is no row are told, and are no failure: what is asked for, and proved, is that no row has one of
+    the ids. The proof stays among the output's runs, by its numbers, also where there was nothing to remove.
+    """
     if not consent(f"Remove the rows of the ids in {ids} from {output} for good?", yes):
         _say("nothing was removed")
         return 0
     run, began = new_run_id(), time.time()
     with hold(output, run, _tell) as lease:
         done = forget(output, ids, lease, run)
-        if done.num_rows:
-            told = {
-                "run": run,
-                "job": "forget",
-                "output": output.uri,
-                "exit_code": StoreError.exit_code if done.num_left else 0,
-                "started": datetime.fromtimestamp(began, UTC).isoformat(timespec="seconds"),
-                "seconds": time.time() - began,
-                "rows": -done.num_rows,
-            }
-            output.put(f"{RUNS}{run}.json", json.dumps(told, indent=2).encode())
+        output.put(f"{RUNS}{run}.json", json.dumps(_proof(output, done, run, began), indent=2).encode())
     _report(done)
     if done.num_left:
         raise StoreError(
             f"{done.num_left} rows of {output} still have such ids: something else writes there; run again"
         )
     return 0
+
+
+def _proof(output: Location, done: Forgotten, run: str, began: float) -> dict[str, Any]:
+    """What is kept of it: numbers alone, for the ids themselves may be what is to be forgotten."""
+    return {
+        "run": run,
+        "job": "forget",
+        "output": output.uri,
+        "exit_code": StoreError.exit_code if done.num_left else 0,
+        "started": datetime.fromtimestamp(began, UTC).isoformat(timespec="seconds"),
+        "seconds": time.time() - began,
+        "rows": -done.num_rows,
+        "ids": done.num_ids,
+        "ids_not_found": len(done.missing),
+        "parts_read": done.num_parts_read,
+        "rows_read": done.num_rows_read,
+        "rows_left": done.num_left,
+    }
 
 
 def show(what: RenderableType) -> int:

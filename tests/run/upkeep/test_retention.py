@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import pty
 import re
@@ -83,6 +84,26 @@ def test_no_later_run_brings_a_forgotten_row_back(
     write_shard(folder / "corpus/a.parquet", 6)  # another version of the shard is made as a whole
     assert again().corpus.changed == 1
     assert ids_of(folder) == [*range(6), *left[8:], 200, 201]
+
+
+def test_ids_that_are_not_there_are_no_failure_and_the_proof_stays(
+    embedded: tuple[EmbedSpec, Path], capsys: pytest.CaptureFixture[str]
+) -> None:
+    _, folder = embedded
+    runs_before, kept = set((folder / "vectors/_manta/runs").iterdir()), ids_of(folder)
+    assert forget(folder, *range(7000, 7030)) == 0
+    told = capsys.readouterr().out
+    assert told.startswith(
+        "forgotten: 0 rows of 0 ids, in 0 parts\nproved: 6 parts of 19 rows read again, 0 have them\n"
+    )
+    assert "30 ids were not found:\n  7000\n" in told
+    assert "  and 10 more\n" in told
+    (path,) = set((folder / "vectors/_manta/runs").iterdir()) - runs_before
+    proof = json.loads(path.read_text())
+    numbers = {name: proof[name] for name in ("rows", "ids", "ids_not_found", "parts_read", "rows_read", "rows_left")}
+    assert list(numbers.values()) == [0, 30, 30, 6, 19, 0]
+    assert "7000" not in path.read_text()
+    assert ids_of(folder) == kept
 
 
 def test_what_a_killed_command_left_goes_with_the_next_run(embedded: tuple[EmbedSpec, Path]) -> None:
