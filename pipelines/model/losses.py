@@ -35,14 +35,13 @@ class LossSum:
 
 
 def token_loss(
-    logits_of: Logits, hidden_td: Tensor, positions_m: Tensor, targets_m: Tensor, vocab_size: int
+    logits_of: Logits, hidden_td: Tensor, positions_m: Tensor, targets_m: Tensor, vocab_size: int, count: int
 ) -> LossSum:
     """How well the vectors at ``positions_m`` tell the targets: logits are made there alone, a piece at a time.
 
-    Vectors are [T, D] with T at least 1, positions and targets int64[M].
+    Vectors are [T, D] with T at least 1, positions and targets int64[M], of which ``count`` are not NO_LABEL.
     """
-    count = len(targets_m)
-    if not count:  # a row that counts for nothing, so that every weight of the head has a gradient
+    if not len(targets_m):  # a row that counts for nothing, so that every weight of the head has a gradient
         return logit_loss(logits_of(hidden_td[:1]), targets_m.new_full((1,), NO_LABEL), 0)
     rows = max(1, LOGITS_BYTES // (4 * vocab_size))
     pieces = list(zip(hidden_td[positions_m].split(rows), targets_m.split(rows), strict=True))

@@ -24,6 +24,8 @@ from pipelines.text.pack import gathered, pad_batch, plan_batches
 
 PADDED_TOKENS = 2**16
 """Tokens, padding counted, that the head is given at a time: packed batches may hold long chunks beside short ones."""
+MULTIPLES = (8, 32)
+"""Of rows and of columns that heads of tokens learn from on a CPU."""
 NO_TOKEN = -1
 """Pads token ids where the model names no padding. Nothing looks it up, heads that seek the last token pass it over."""
 TRIAL = 4
@@ -49,6 +51,7 @@ class OwnHead(nn.Module):
         pad_id = getattr(whole.config, "pad_token_id", None)
         self._pad_id = whole.config.pad_token_id = NO_TOKEN if pad_id is None else pad_id
         self.whole = whole if learns else whole.float().eval().requires_grad_(False)
+        self._rounds = learns and kind != "sequence"
 
     def forward(self, hidden_td: Tensor, values: npt.NDArray[Any], lengths: npt.NDArray[np.int64]) -> Tensor:
         """Logits float32: [B, L] of chunks, [T, L] of tokens, [T, 2] of the tokens as an answer's start and end.
@@ -69,12 +72,20 @@ class OwnHead(nn.Module):
         return torch.cat(parts)[order.to(hidden_td.device)]
 
     def _padded(self, hidden_td: Tensor, ids: npt.NDArray[np.int64], mask: npt.NDArray[np.int64]) -> Tensor:
+        if self._rounds and hidden_td.device.type == "cpu":
+            ids, mask = rounded(ids, self._pad_id), rounded(mask, 0)
         # Places of tokens are told by the host: a GPU that were asked for them would be waited for.
         ids_bs, mask_bs, real_t = (to_device(array, hidden_td.device) for array in (ids, mask, np.flatnonzero(mask)))
         hidden_xd = hidden_td.new_zeros((ids.size, hidden_td.shape[1]), dtype=torch.float32)
         hidden_bsd = hidden_xd.index_copy_(0, real_t, hidden_td.float()).view(*ids.shape, -1)
         found = self.whole(input_ids=ids_bs, attention_mask=mask_bs, inputs_embeds=hidden_bsd)
         return logits_of(found, self.kind, real_t)
+
+
+def rounded(array_bs: npt.NDArray[np.int64], padding: int) -> npt.NDArray[np.int64]:
+    """With rows and columns of padding, so that there are few shapes (see ``pipelines.model.training_inputs``)."""
+    extra = [(0, -size % multiple) for size, multiple in zip(array_bs.shape, MULTIPLES, strict=True)]
+    return np.pad(array_bs, extra, constant_values=padding)
 
 
 def take_head(whole: Any, kind: ClassifierKind, num_labels: int) -> OwnHead:

@@ -21,7 +21,7 @@ from pipelines.model.learning import LearningModel
 from pipelines.model.losses import LossSum, logit_loss, token_loss
 from pipelines.model.pretraining_heads import mask_logits, next_logits, output_bias, sentence_logits
 from pipelines.model.span_loss import span_loss
-from pipelines.model.training_inputs import or_blank, to_device, vectors
+from pipelines.model.training_inputs import or_blank, to_device, told_tokens, vectors
 from pipelines.pretrain_spec import Objective
 from pipelines.text.training_batch import TrainingBatch
 
@@ -77,8 +77,9 @@ class PretrainingModel(LearningModel):
         (self.module if self.objective == "span" else self.network.module).compile(dynamic=True)
 
     def _tokens(self, hidden_td: Tensor, batch: TrainingBatch) -> LossSum:
-        positions, targets = (to_device(array, self.device) for array in (batch.positions, batch.targets))
-        return token_loss(self._token_logits, hidden_td, positions, targets, self.config.vocab_size)
+        positions, targets = told_tokens(batch.positions, batch.targets, self.device)
+        count = len(batch.targets)
+        return token_loss(self._token_logits, hidden_td, positions, targets, self.config.vocab_size, count)
 
     def _told_sentences(self, hidden_td: Tensor, batch: TrainingBatch) -> LossSum:
         assert self._sentence_logits

@@ -1,7 +1,7 @@
 """A batch of training as the tensors of a forward pass, padded or packed, on the network's device.
 
 On a CPU a packed row ends with pads, so that there are few lengths of it: oneDNN makes a kernel for each shape that it
-meets, some megabytes each, and keeps a thousand of them.
+meets, .8 MB each, and keeps a thousand of them.
 
 Shapes: n instances of T tokens, padded to S.
 """
@@ -22,6 +22,8 @@ from pipelines.text.training_batch import NO_LABEL, TrainingBatch
 
 TOKEN_MULTIPLE = 64
 """The tokens of a packed row on a CPU are a multiple of it."""
+TOLD_MULTIPLE = 32
+"""So are those of which there are logits, of this."""
 
 
 class Flat(Protocol):
@@ -80,6 +82,15 @@ def with_pads(batch: Flat, pad_id: int, multiple: int) -> Tokens:
         offsets=np.concatenate([batch.offsets, num_tokens + ends]),
         segment_b_start=np.concatenate([batch.segment_b_start, np.zeros(len(ends), np.int32)]),
     )
+
+
+def told_tokens(
+    positions_m: npt.NDArray[np.int64], targets_m: npt.NDArray[np.int64], device: torch.device
+) -> tuple[Tensor, Tensor]:
+    """Places of tokens that are to be told, and what they are; on a CPU a multiple of both, the rest NO_LABEL."""
+    extra = -len(targets_m) % TOLD_MULTIPLE if device.type == "cpu" else 0
+    positions, targets = np.pad(positions_m, (0, extra)), np.pad(targets_m, (0, extra), constant_values=NO_LABEL)
+    return to_device(positions, device), to_device(targets, device)
 
 
 def padded_inputs(batch: Flat, pad_id: int, device: torch.device) -> tuple[Tensor, Tensor, Tensor | None]:

@@ -1,5 +1,6 @@
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -12,11 +13,13 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from pipelines.model import network as networks
 from pipelines.model import training_inputs
+from pipelines.model.finetuning import FinetuningModel
+from pipelines.model.lesson import Lesson
 from pipelines.model.network import Work
 from pipelines.model.pretraining import PretrainingModel
-from pipelines.model.training_inputs import or_blank, to_device, vectors, with_pads
+from pipelines.model.training_inputs import or_blank, to_device, told_tokens, vectors, with_pads
 from pipelines.text.training_batch import NO_LABEL, TrainingBatch
-from tests.model.conftest import training_batch
+from tests.model.conftest import example_batch, training_batch
 
 CPU = torch.device("cpu")
 BATCH = TrainingBatch(
@@ -116,20 +119,45 @@ class Shapes(TorchDispatchMode):
         return func(*args, **(kwargs or {}))
 
 
-def shapes(model: PretrainingModel, lengths: list[int]) -> set[tuple[Any, ...]]:
+def shapes(model: Any, batch: Any) -> set[tuple[Any, ...]]:
     with Shapes() as noted:
-        vectors(model.network, training_batch("mlm", lengths), CPU).sum().backward()
+        for loss in model(batch).values():
+            loss.sum.backward()
     return noted.seen
 
 
-def test_batches_of_about_the_same_lengths_have_the_same_shapes(make_folder: Callable[..., Path]) -> None:
-    """A kernel is kept for each shape: of 41 and 7 tokens, and of 38 and 20, both 64 in rows of 64 and of 32."""
-    module = transformers.BertForMaskedLM.from_pretrained(make_folder("Bert", kind="ForMaskedLM"))
-    model = PretrainingModel(module, "mlm", packed=True)
-    one = shapes(model, [41, 7])
+def learner(make_folder: Callable[..., Path], family: str, kind: str, told: Any) -> Any:
+    """A network that learns by an objective of pretraining, or a task, and a function that makes it batches."""
+    tuned = told in ("token_classification", "question_answering")
+    folder = make_folder(family, kind=kind, fields={"num_labels": 2} if tuned else None)
+    module = getattr(transformers, f"{family}{kind}").from_pretrained(folder)
+    if tuned:
+        model = FinetuningModel(module, Lesson(task=told, num_logits=2), packed=True)
+        return model, partial(example_batch, told, num_labels=2)
+    return PretrainingModel(module, told, packed=True), partial(training_batch, told)
+
+
+@pytest.mark.parametrize(("family", "kind", "told"), [
+    ("Bert", "ForMaskedLM", "mlm"), ("GPT2", "LMHeadModel", "causal"),
+    ("Bert", "ForTokenClassification", "token_classification"), ("Bert", "ForQuestionAnswering", "question_answering"),
+])  # fmt: skip
+def test_batches_of_about_the_same_lengths_have_the_same_shapes(
+    make_folder: Callable[..., Path], family: str, kind: str, told: Any
+) -> None:
+    """A kernel is kept for each shape: 41 and 7 tokens, and 38 and 20, are 64 in rows of 64 and of 32."""
+    model, batch = learner(make_folder, family, kind, told)
+    one = shapes(model, batch(lengths=[41, 7]))
     assert len(one) > 10
-    assert shapes(model, [38, 20]) == one
-    assert shapes(model, [41, 30]) != one
+    assert shapes(model, batch(lengths=[38, 20])) == one
+    assert shapes(model, batch(lengths=[41, 30])) != one
+
+
+def test_tokens_to_be_told_are_a_multiple() -> None:
+    positions, targets = told_tokens(np.arange(3), np.array([7, 8, 9]), CPU)
+    assert positions.tolist() == [0, 1, 2] + 29 * [0]
+    assert targets.tolist() == [7, 8, 9] + 29 * [NO_LABEL]
+    assert [len(found) for found in told_tokens(np.arange(32), np.arange(32), CPU)] == [32, 32]
+    assert [len(found) for found in told_tokens(np.arange(0), np.arange(0), CPU)] == [0, 0]
 
 
 @pytest.mark.parametrize("path", ["padded", "packed"])
