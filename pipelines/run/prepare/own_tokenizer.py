@@ -40,7 +40,7 @@ def with_tokenizer(spec: PrepareSpec, order: Order, *, train: bool = True) -> Pr
     if not is_there and not train:
         raise SpecError(
             f"the {spec.train_tokenizer} tokenizer of {order.output} is not trained yet, and a plan writes nothing: "
-            "run once with --limit 1, which trains it on all documents, or plan with --spec.tokenizer of another one"
+            "run once with --limit 1, which trains it on a sample of all, or plan with --spec.tokenizer of another one"
         )
     if not is_there:
         with Progress(mode=order.progress) as progress:
