@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Protocol
 
 from fsspec.utils import glob_translate
 
@@ -150,7 +150,17 @@ def would_list(root: str, path: str) -> bool:
     return any(pattern.fullmatch("/".join([folder, *names[:depth]])) for depth in range(len(names) + 1))
 
 
-def first_columns(order: Order, spec: CorpusSpec, shards: Sequence[Shard]) -> DocumentColumns:
+class Source(Protocol):
+    """Where documents come from."""
+
+    @property
+    def storage(self) -> Storage: ...
+    @property
+    def source(self) -> str:
+        """How whoever asks names it."""
+
+
+def first_columns(order: Source, spec: CorpusSpec, shards: Sequence[Shard]) -> DocumentColumns:
     """The columns as the first shard has them that can be read and has them all."""
     first: ShardError | None = None
     for shard, footer in _footers(shards, order.storage):

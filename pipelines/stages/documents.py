@@ -184,6 +184,17 @@ def documents_of(
     return documents, letters, {"repeated_ids": repeated}
 
 
+def rows_of(table: pa.Table, first_row: int, shard: Shard, columns: DocumentColumns) -> pa.Table:
+    """A shard's rows as they are, also those that are no documents: id, texts and what is passed through, by their
+    names in the corpus. ShardError where a column can't become what it is in the first shard.
+    """
+    rows = pa.array(np.arange(first_row, first_row + table.num_rows), pa.int64())
+    ids = {columns.id_name: _ids(table, rows, shard, columns)}
+    texts = dict.fromkeys((*columns.texts, *columns.pairs), pa.large_string())
+    kinds = {name: kind for name, kind in (texts | columns.passthrough).items() if name not in ids}
+    return pa.table(ids | {name: _cast(table[name], kind, name) for name, kind in kinds.items()})
+
+
 def joined(table: pa.Table, texts: Sequence[str], separator: str) -> pa.ChunkedArray:
     """The text columns as one large_string, joined by the separator; null where all of them are null."""
     between = pa.scalar(separator, pa.large_string())

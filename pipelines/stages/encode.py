@@ -48,12 +48,16 @@ def encode(
     / 8] for binary. Several actors are all held against what one task computes; a lone actor computes it itself, which
     spares a process.
     """
-    gate = ray.remote(reference_of).options(num_cpus=0).remote(recipe) if pool.max > 1 else None
     settings = encoder_settings(gpu, pool, num_threads)
     return on_slices(
         chunks, ChunkEncoder, pool,
-        recipe=recipe, settings=settings, gate=gate, quantizer=quantizer, attempts=Attempts(),
+        recipe=recipe, settings=settings, gate=gate_of(recipe, pool), quantizer=quantizer, attempts=Attempts(),
     )  # fmt: skip
+
+
+def gate_of(recipe: Recipe[EmbedSpec], pool: ActorPool) -> ray.ObjectRef | None:
+    """What all encoders of a pool are held against, made by one task; None of a pool of one, which makes its own."""
+    return ray.remote(reference_of).options(num_cpus=0).remote(recipe) if pool.max > 1 else None
 
 
 def encoder_settings(gpu: EncodePool, pool: ActorPool, num_threads: int) -> dict[str, Any]:
