@@ -72,9 +72,14 @@ class RayCluster:
 
 def main(job: Callable[..., int], argv: Sequence[str] | None = None) -> None:
     """Run a job from the command line and end the process with its exit code."""
+    be_quiet()
+    sys.exit(run(job, argv))
+
+
+def be_quiet() -> None:
+    """Set in the environment what keeps Ray quiet."""
     for name, value in QUIET.items():
         os.environ.setdefault(name, value)
-    sys.exit(run(job, argv))
 
 
 def run(job: Callable[..., int], argv: Sequence[str] | None = None) -> int:
@@ -159,6 +164,7 @@ def parser_of(job: Callable[..., int]) -> jsonargparse.ArgumentParser:
 
 def start_ray(cluster: RayCluster = RayCluster()) -> None:
     """Join the cluster, or start a local one, with nothing on the terminal and no usage statistics."""
+    be_quiet()
     import ray
 
     logging.getLogger("ray.data").setLevel(logging.CRITICAL)  # its errors are raised as well

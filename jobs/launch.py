@@ -14,7 +14,7 @@ from pipelines.errors import SpecError
 from pipelines.run.convert.convert_order import ConvertOrder
 from pipelines.run.evaluations.evaluation_order import EvaluationOrder
 from pipelines.run.finetune.finetune_order import FinetuneOrder
-from pipelines.run.launch.launched import LaunchedRun
+from pipelines.run.launch.launched import LaunchedRun, told_here
 from pipelines.run.launch.launching import attend, check, send, show
 from pipelines.run.launch.submission import Launching, Submission, flags_of
 from pipelines.run.order import Order
@@ -41,7 +41,7 @@ def read(job: str, words: Sequence[str]) -> tuple[Submission, dict[str, bool]]:
     """What the words after the job's name ask to be submitted, checked; and the switches among them."""
     parser = parser_for(job)
     config = parser.parse_args(words)
-    settings = json.loads(parser.dump(config, format="json", skip_default=True))
+    settings = told_here() | json.loads(parser.dump(config, format="json", skip_default=True))
     own = {field.name: config[field.name] for field in fields(Launching)}
     if "ray" in settings:
         raise SpecError(f"ray is {settings['ray']}: leave it out, the job runs on the Ray of the cluster")

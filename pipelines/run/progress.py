@@ -22,6 +22,8 @@ from pipelines.run.display import Display, Mode, compact, duration
 
 WINDOW_SECONDS = 60.0  # over which the rate is taken, so that it follows what happens
 FIRST_LINE_SECONDS = 5.0
+LOG_SECONDS, JSON_SECONDS = 60.0, 2.0
+"""Between two lines: people read the ones, programs the others, such as a notebook that draws them."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,7 +49,7 @@ class State:
 
 class Progress(Display):
     """The display of a run over a corpus. ``interval`` is the least number of seconds between two lines of a log, the
-    first of which comes after 5.
+    first of which comes after 5; None: 60, or 2 of JSON, which tells a new phase at once, too.
     """
 
     def __init__(
@@ -57,13 +59,14 @@ class Progress(Display):
         total_slices: int | None = None,
         unit: str = "slices",
         mode: Mode = "auto",
-        interval: float = 60.0,
+        interval: float | None = None,
         stream: TextIO | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         super().__init__(mode, stream, clock)
-        self._interval, self._unit = interval, unit
-        self._next_line = self._began + min(FIRST_LINE_SECONDS, interval)
+        self._interval = interval or (JSON_SECONDS if self._mode == "json" else LOG_SECONDS)
+        self._unit = unit
+        self._next_line = self._began + min(FIRST_LINE_SECONDS, self._interval)
         self._phase, self._waiting, self._waiting_since = "start", "", self._began
         self._totals = (total_documents, total_slices)
         self._done = dict.fromkeys(("documents", "tokens", "slices", "dead_letters"), 0)
@@ -89,6 +92,8 @@ class Progress(Display):
         """A new phase begins, such as "encode" or "commit"; the first is "start". It ends what was waited for."""
         self._phase, self._waiting = name, ""
         self._marks = deque([(self._clock(), self._done["documents"], self._done["tokens"])])
+        if self._mode == "json":
+            self._next_line = self._clock()
         self._tick()
 
     def update(self, *, documents: int = 0, tokens: int = 0, slices: int = 0, dead_letters: int = 0) -> None:

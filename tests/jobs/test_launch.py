@@ -84,6 +84,13 @@ def test_what_is_wrong_is_refused_here(
     assert error.count("\n") == 1
 
 
+def test_from_a_notebook_progress_is_json_unless_another_is_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(launch, "told_here", lambda: {"progress": "json"})
+    assert "--progress=json" in launch.read("embed", flags_of(CONFIG))[0].flags
+    asked = launch.read("embed", flags_of(CONFIG | {"progress": "log"}))[0].flags
+    assert [flag for flag in asked if flag.startswith("--progress")] == ["--progress=log"]
+
+
 def test_a_dry_run_shows_it_all_and_asks_nobody(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

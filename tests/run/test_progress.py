@@ -113,6 +113,19 @@ def test_json_is_one_object_a_line(clock: Clock) -> None:
     assert last["last"] is True
 
 
+def test_json_tells_a_phase_at_once_and_then_every_two_seconds(clock: Clock) -> None:
+    stream = io.StringIO()
+    with Progress(mode="json", stream=stream, clock=clock) as progress:
+        progress.phase("plan")
+        progress.phase("encode")
+        clock.now += 1.9
+        progress.update(documents=1, slices=1)
+        clock.now += 0.2
+        progress.update(documents=1, slices=1)
+        told = [json.loads(line) for line in logged(stream)]
+    assert [(one["phase"], one["documents"]) for one in told] == [("plan", 0), ("encode", 0), ("encode", 2)]
+
+
 def test_more_slices_than_were_reckoned_with_are_no_more_than_all(clock: Clock) -> None:
     progress = Progress(stream=io.StringIO(), clock=clock)
     progress.expect(documents=100, slices=2)

@@ -42,11 +42,15 @@ class JobLog:
                 self._loop.call_soon_threadsafe(self._cancel)
         self._thread.join()
 
-    def wait(self) -> None:
-        """Return once the job has ended and its log is shown. StoreError where the head is lost."""
-        self._over.wait()
+    def wait(self, seconds: float | None = None) -> bool:
+        """Return once the job has ended and its log is shown, or after so many seconds; whether it has ended.
+
+        StoreError where the head is lost.
+        """
+        is_over = self._over.wait(seconds)
         if self._error:
             raise self._error
+        return is_over
 
     def _run(self) -> None:
         try:

@@ -31,7 +31,7 @@ def connect(address: str = "") -> JobSubmissionClient:
     SpecError where no address is known, nobody answers there, the token is refused, or another version of Ray runs.
     """
     for name in TALKERS:
-        logging.getLogger(name).setLevel(logging.WARNING)
+        logging.getLogger(name).setLevel(logging.ERROR)
     url = find_address(address)
     _knock(url)
     try:

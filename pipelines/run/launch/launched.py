@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import re
 import signal
-import sys
 import time
 from typing import Any
 
@@ -14,10 +13,12 @@ from ray.job_submission import JobDetails, JobStatus, JobSubmissionClient
 from pipelines.errors import SpecError, StoreError
 from pipelines.run.evaluations.evaluation_report import KEY as METRICS
 from pipelines.run.launch.job_log import JobLog
+from pipelines.run.launch.panel import REFRESH_SECONDS, screen_here, told_here
 from pipelines.run.launch.submission import Submission
 from pipelines.store.location import locate
 from pipelines.store.output import FINGERPRINT
 
+__all__ = ["LaunchedRun", "exit_code_of", "told_here"]
 RUN = re.compile(r"_manta/runs/(\d{8}T\d{6}Z)-[0-9a-f]+\.json$")
 
 
@@ -42,17 +43,21 @@ class LaunchedRun:
     def wait(self) -> int:
         """Show the job's log until it has ended; its exit code. KeyboardInterrupt leaves the job alone.
 
-        Called again, it goes on where it was. StoreError where the head does not answer for minutes.
+        Called again, it goes on where it was. A notebook shows progress and curves in places that change (``Panel``).
+        StoreError where the head does not answer for minutes.
         """
-        log = JobLog(self._client, self.id, _show, self._shown)
+        screen = screen_here(self.id)
+        log = JobLog(self._client, self.id, screen.take, self._shown)
         try:
             with log:
-                log.wait()
+                while not log.wait(REFRESH_SECONDS):
+                    screen.refresh()
         finally:
             self._shown = log.shown
         details = self._details()
+        screen.end(details.status.value.lower())
         if details.status != JobStatus.SUCCEEDED and details.driver_exit_code is None:
-            _show(f"{self.id} {details.status.value}: {details.message}\n")
+            print(f"{self.id} {details.status.value}: {details.message}", flush=True)
         return exit_code_of(details)
 
     def stop(self) -> None:
@@ -99,8 +104,3 @@ def exit_code_of(details: JobDetails) -> int:
 def _stamp(milliseconds: int | None) -> str:
     """A moment as the ids of runs begin with it."""
     return time.strftime("%Y%m%dT%H%M%SZ", time.gmtime((milliseconds or 0) / 1000))
-
-
-def _show(text: str) -> None:
-    sys.stdout.write(text)
-    sys.stdout.flush()

@@ -27,7 +27,7 @@ from pipelines.run.trainings.training_books import DONE, TrainingBooks, warned
 from pipelines.run.trainings.training_card import CARD, card_of
 from pipelines.run.trainings.training_ground import TrainingGround
 from pipelines.run.trainings.training_metrics import TrainingMetrics
-from pipelines.run.trainings.training_progress import TrainingProgress, describe_evaluation
+from pipelines.run.trainings.training_progress import TrainingProgress
 from pipelines.run.trainings.training_report import TrainingReport, make_training_report
 from pipelines.store.lease import Lease, hold
 from pipelines.store.training_output import FINISHED
@@ -191,7 +191,7 @@ class TrainingRun:
             elif event["event"] == "stepped":
                 self.progress.step(self._with_mfu(event))
             elif event["event"] == "evaluated":
-                self.progress.say(describe_evaluation(event))
+                self.progress.evaluated(event)
             for observe in self.observers:
                 observe(event)
 

@@ -9,7 +9,7 @@ import json
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import TextIO
+from typing import Any, TextIO
 
 from rich.progress_bar import ProgressBar
 from rich.table import Table
@@ -67,6 +67,14 @@ class TrainingProgress(Display):
             self._put(json.dumps({"seconds": round(self._clock() - self._began, 1), **row}))
         elif self._mode == "log":
             self._put(describe(self.state))
+
+    def evaluated(self, event: Mapping[str, Any]) -> None:
+        """An evaluation: a line that stays; in JSON with its numbers."""
+        if self._mode != "json":
+            return self.say(describe_evaluation(event))
+        numbers = {name: value for name, value in event.items() if isinstance(value, int | float)}
+        told = {"say": describe_evaluation(event), "evaluation": numbers}
+        self._put(json.dumps({"seconds": round(self._clock() - self._began, 1), **told}))
 
     def waiting(self, text: str) -> None:
         """Nothing goes on without ``text``, such as "a node with 1 GPU": a line when it is first told."""

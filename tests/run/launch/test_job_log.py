@@ -40,8 +40,9 @@ def test_a_log_goes_on_after_the_wire_was_cut(head: Head, tmp_path: Path) -> Non
         with JobLog(client, job_id, shown) as log:
             assert shown.there.wait(60)
             wire.cut()
+            assert log.wait(0.01) is False
             (tmp_path / "go").touch()
-            log.wait()
+            assert log.wait() is True
     assert shown.echoed == ["one", "two"]
     assert log.shown == len(shown.text)
     again = Shown("two")

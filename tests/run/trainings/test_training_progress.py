@@ -48,6 +48,17 @@ def test_rows_are_json_on_request(clock: Clock) -> None:
     assert json.loads(stream.getvalue()) == {"seconds": 1.5, **row(10, 0.1)}
 
 
+def test_an_evaluation_is_a_line_and_in_json_its_numbers(clock: Clock) -> None:
+    event = {"event": "evaluated", "step": 20, "loss_mlm": 4.5, "accuracy_mlm": 0.25}
+    said = "held out at step 20: mlm 4.500 (25.0 % right)"
+    plain, stream = io.StringIO(), io.StringIO()
+    TrainingProgress("log", plain, clock).evaluated(event)
+    assert plain.getvalue() == f"{said}\n"
+    TrainingProgress("json", stream, clock).evaluated(event)
+    numbers = {"step": 20, "loss_mlm": 4.5, "accuracy_mlm": 0.25}
+    assert json.loads(stream.getvalue()) == {"seconds": 0.0, "say": said, "evaluation": numbers}
+
+
 def test_what_is_waited_for_is_said_once_and_ends_with_a_row(clock: Clock) -> None:
     stream = io.StringIO()
     progress = TrainingProgress("log", stream, clock)
