@@ -3,13 +3,14 @@
 # make pretrain       set-up, whole speeches to instances, MiniLM trained on them for SECONDS=600 (or STEPS=), masks filled
 # make finetune       set-up, film reviews, MiniLM fine-tuned on them for some minutes (ROWS= for fewer), two others told
 # make evaluate       set-up, pairs of news that people judged, MiniLM held against them; less than a minute
+# make notebook       set-up, JupyterLab, and examples/embed.ipynb open in a browser (BOOK=examples/pretrain.ipynb)
 # make test           set-up, ruff, mypy, the whole test suite
 # make bench          Manta beside its peers on the same text (ROWS=, ROUNDS=); writes benchmarks/results/
 # make bench-predict  the same for masks and pseudo-perplexities, with the model of make predict (ROWS=, SCORED_ROWS=)
 # make bench-pretrain the same for training, with the instances of make pretrain (STEPS=)
 # make bench-finetune the same for fine-tuning, on film reviews (STEPS=)
 # make memory         what each process takes while 12 MB and 300 MB of text are embedded; writes benchmarks/results/
-# make lock           requirements.lock anew from the ranges in pyproject.toml
+# make lock           requirements.lock and notebook.lock anew from the ranges in pyproject.toml
 # make clean          away with build/ and caches; .venv stays
 #
 # Set-up needs Python 3.11 or later as python3 (PYTHON=... for another) and a package index; it all goes into .venv.
@@ -26,6 +27,7 @@ SCORED_ROWS ?= 24
 SHELL := /bin/bash
 VENV := .venv/bin/python
 READY := .venv/requirements.lock
+LAB := .venv/notebook.lock
 
 # STEPS= is for a trial: its model, and what that predicts, stand beside the others.
 TRIAL := $(if $(STEPS),-$(STEPS)-steps)
@@ -44,7 +46,7 @@ endef
 
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 
-.PHONY: help embed predict pretrain finetune evaluate test bench bench-predict bench-pretrain bench-finetune memory lock clean
+.PHONY: help embed predict pretrain finetune evaluate notebook test bench bench-predict bench-pretrain bench-finetune memory lock clean
 
 help:
 	@sed -n 's/^# \(make .*\)/\1/p' Makefile
@@ -80,6 +82,13 @@ finetune: $(READY)
 evaluate: $(READY)
 	@$(VENV) -m examples.pairs --output build/pairs
 	@$(VENV) -m jobs.evaluate --config examples/evaluate-news.yaml
+
+# On this machine alone, and for those alone who have the token in the address that it prints. Nobody is asked for news.
+notebook: BOOK ?= examples/embed.ipynb
+notebook: $(LAB)
+	@$(VENV) -m jupyterlab --ServerApp.ip=127.0.0.1 --ServerApp.allow_remote_access=False --KernelManager.transport=ipc \
+	  --LabApp.news_url=None \
+	  --LabApp.check_for_updates_class=jupyterlab.handlers.announcements.NeverCheckForUpdate $(BOOK)
 
 # What predicts needs one, of whichever age; predictions of a model that is gone would be in the way of its successor's.
 $(MODEL)/config.json: | $(READY)
@@ -131,4 +140,8 @@ $(READY): requirements.lock
 	@test -x $(VENV) || $(PYTHON) -m venv .venv
 	@cmp -s $< $@ || { echo "Installing requirements.lock into .venv (minutes, once)" && \
 	  $(VENV) -m pip install -qq --no-deps -r $< && $(VENV) -m pip install -qq "$$(grep ^torch== $<)"; }
+	@cp $< $@
+
+$(LAB): notebook.lock $(READY)
+	@cmp -s $< $@ || { echo "Installing notebook.lock into .venv (once)" && $(VENV) -m pip install -qq --no-deps -r $<; }
 	@cp $< $@

@@ -20,6 +20,8 @@ from tests.sources import FIRST_PARTY, ROOT, imports, libraries, source, sources
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 LOCK_LINES = (ROOT / "requirements.lock").read_text().splitlines()
 PINS = dict(line.split("==") for line in LOCK_LINES if not line.startswith("#"))
+APART_LINES = (ROOT / "notebook.lock").read_text().splitlines()
+APART = dict(line.split("==") for line in APART_LINES if not line.startswith("#"))
 
 
 def asked() -> list[Requirement]:
@@ -37,7 +39,8 @@ def unsatisfied(requirements: list[Requirement], pins: dict[str, str]) -> list[s
 def test_every_range_has_its_pin() -> None:
     assert unsatisfied([Requirement("ray>=2.60,<2.64")], {"ray": "2.64.0"}) == ["ray<2.64,>=2.60"]
     assert unsatisfied([Requirement("s3fs")], {}) == ["s3fs"]
-    assert unsatisfied(asked(), PINS) == []
+    assert unsatisfied(asked(), PINS | APART) == []
+    assert PINS.keys() & APART.keys() == set()
 
 
 def test_the_lock_is_closed() -> None:
@@ -52,8 +55,9 @@ def test_the_lock_is_closed() -> None:
 
 
 def test_the_lock_holds_exact_versions_alone() -> None:
-    assert [line for line in LOCK_LINES if not re.fullmatch(r"#.*|[a-z0-9-]+==[0-9][0-9a-z.]*", line)] == []
-    assert list(PINS) == sorted(PINS)
+    lines = [*LOCK_LINES, *APART_LINES]
+    assert [line for line in lines if not re.fullmatch(r"#.*|[a-z0-9-]+==[0-9][0-9a-z.]*", line)] == []
+    assert (list(PINS), list(APART)) == (sorted(PINS), sorted(APART))
     assert PINS["torch"] == "2.13.0"  # later ones bring gigabytes of CUDA to machines without a GPU
 
 
@@ -94,6 +98,29 @@ def test_lock_is_rendered_from_pips_report() -> None:
     assert rendered.splitlines()[:-3] == [line for line in LOCK_LINES if line.startswith("#")]
 
 
+def test_what_a_notebook_needs_beside_is_locked_apart() -> None:
+    script = _lock_script()
+    project = {"dependencies": ["a"], "optional-dependencies": {"dev": ["b"], "notebook": ["jupyterlab"]}}
+    assert script["requirements"]({"project": project}) == ["a", "b"]
+    assert script["asked_apart"]({"project": project}) == ["jupyterlab"]
+    report = {"install": [_package("torch", "2.13.0+cpu"), _package("JupyterLab", "4.6"), _package("a", "1")]}
+    there = script["pins_of"]({"install": [_package("torch", "2.13.0+cpu"), _package("a", "1")]})
+    assert there == {"torch": "2.13.0", "a": "1"}
+    rendered = script["render_apart"](report, there).splitlines()
+    assert [line for line in rendered if not line.startswith("#")] == ["jupyterlab==4.6"]
+    assert rendered[:-1] == [line for line in APART_LINES if line.startswith("#")]
+
+
+def test_notebooks_open_on_this_machine_alone_and_with_the_token() -> None:
+    told = make("--dry-run", "--always-make", "notebook").stdout
+    assert "pip install -qq --no-deps -r notebook.lock" in told
+    assert "--ServerApp.ip=127.0.0.1 --ServerApp.allow_remote_access=False" in told
+    assert "token" not in told  # Jupyter makes one
+    assert "password" not in told
+    assert told.rstrip().endswith("examples/embed.ipynb")
+    assert "examples/pretrain.ipynb" in make("--dry-run", "notebook", "BOOK=examples/pretrain.ipynb").stdout
+
+
 def _package(name: str, number: str) -> dict[str, Any]:
     return {"metadata": {"name": name, "version": number}}
 
@@ -113,9 +140,8 @@ def test_every_package_of_the_house_is_installed_by_setuptools() -> None:
     assert [str(folder) for folder in sorted(folders) if not (ROOT / folder / "__init__.py").is_file()] == []
 
 
-TARGETS = (
-    "embed predict pretrain finetune evaluate test bench bench-predict bench-pretrain bench-finetune memory lock clean"
-)
+DOING = "embed predict pretrain finetune evaluate notebook test"
+TARGETS = f"{DOING} bench bench-predict bench-pretrain bench-finetune memory lock clean"
 
 
 @pytest.mark.parametrize("target", TARGETS.split())
