@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -76,6 +77,16 @@ def test_rows_of_anybody_go_through_and_keep_what_they_have(spec: EmbedSpec) -> 
     assert [list(row) for row in rows] == [["name", "text", "tags", "num_tokens", "truncated", "embedding"]] * 3
     assert np.linalg.norm(rows[0]["embedding"]) == pytest.approx(1)
     assert theirs.context.execution_options.preserve_order is before
+
+
+def test_rows_come_in_order_also_where_the_first_is_made_last(spec: EmbedSpec) -> None:
+    rows = ray.data.range(6, override_num_blocks=6).map(_slowly)
+    assert table_of(tokenize(rows, spec))["id"].to_pylist() == [0, 1, 2, 3, 4, 5]
+
+
+def _slowly(row: dict[str, Any]) -> dict[str, Any]:
+    time.sleep(2 if row["id"] == 0 else 0)
+    return {"id": row["id"], "text": sentence(row["id"])}
 
 
 def test_take_brings_only_so_many_rows_to_the_actors(spec: EmbedSpec) -> None:
