@@ -94,7 +94,7 @@ def test_a_range_of_workers_grows_with_the_cluster_and_learns_as_one_worker(
     last = ended(run)
     assert last.code == 143, last.err
     assert ranks(output) == [1, 2]
-    assert f"1 workers became 2: they go on from step {first}" in last.err
+    assert f"1 workers became 2: they go on from step {first:,}" in last.err
     alone, grown = locate(str(folder / "alone")), newest(output)
     write(alone, folder_of(first), read(locate(str(output)), folder_of(first)), {})
     rest = replace(spec, max_steps=grown.state.step)
