@@ -40,7 +40,7 @@ def test_a_range_of_workers_grows_with_the_cluster_and_keeps_batches_and_order(
         run.send_signal(signal.SIGTERM)
         last = ended(run)
     assert last.code == 143, last.err
-    assert f"2 workers became 3: they go on from step {first}" in last.err
+    assert f"2 workers became 3: they go on from step {first:,}" in last.err
     assert ranks(output) == [2, 3]
     check_order(output, instances)
 
