@@ -20,7 +20,7 @@ from pipelines.run.chips import peak_flops
 from pipelines.run.display import Mode
 from pipelines.run.order import new_run_id
 from pipelines.run.phases import Phases
-from pipelines.run.stop import Brake, exit_code_of
+from pipelines.run.stop import Brake, exit_code_of, unstoppable
 from pipelines.run.trainings.chronicle import Chronicle
 from pipelines.run.trainings.crew import Crew
 from pipelines.run.trainings.training_books import DONE, TrainingBooks, warned
@@ -131,7 +131,7 @@ class TrainingRun:
         StoreError where they failed too often or ended too early, and whatever of ours they raise.
         """
         is_over = bool(self._muster.wait(seconds))
-        self._take(self._muster.events())
+        self._hear()
         if is_over:
             self._muster.raise_error()
             self._check_outcome()
@@ -175,12 +175,17 @@ class TrainingRun:
     def _stop(self, exit_code: int) -> None:
         """Ask the workers for a checkpoint, and wait for it; KeyboardInterrupt where nobody wants to wait."""
         self.ask_stop()
-        self._take(self._muster.events())  # they may be at work, and nobody has heard of it yet
+        self._hear()  # they may be at work, and nobody knows of it yet
         if self.books.workers:
             self.progress.say("stopping after a checkpoint; once more, and it is not waited for")
             with Brake():
                 self._listen()
         self.put_stopped(exit_code)
+
+    @unstoppable
+    def _hear(self) -> None:
+        """Take in what the workers told. A stop in between would lose it: it is on the desk no more."""
+        self._take(self._muster.events())
 
     def _take(self, events: list[dict[str, Any]]) -> None:
         for event in events:

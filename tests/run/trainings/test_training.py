@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -31,6 +32,7 @@ STEPPED = {
 EVALUATED = {"event": "evaluated", "step": 20, "merit": -4.0, "loss": 4.0, "loss_mlm": 4.0}
 KEPT = {"event": "checkpointed", "step": 20, "uri": "/o", "num_bytes": 1000, "seconds": 0.5}
 ENDED = {"event": "ended", "step": 20, "outcome": "done"}
+STOPS_AT_7: list[Any] = [[KEPT | {"step": 7}], [{"event": "ended", "step": 7, "outcome": "stopped"}]]
 
 
 class Muster:
@@ -143,7 +145,7 @@ def test_a_signal_is_followed_by_a_checkpoint_and_a_report(
     def signalled() -> None:
         os.kill(os.getpid(), signal.SIGTERM)
 
-    muster = Muster([[BEGAN], signalled, [KEPT | {"step": 7}], [{"event": "ended", "step": 7, "outcome": "stopped"}]])
+    muster = Muster([[BEGAN], signalled, *STOPS_AT_7])
     with (
         Brake(),
         opened(instances, tmp_path) as training,
@@ -166,7 +168,24 @@ def test_a_signal_before_anybody_heard_of_the_workers_is_followed_by_a_checkpoin
         muster.coming = [BEGAN]
         os.kill(os.getpid(), signal.SIGTERM)
 
-    muster = Muster([signalled, [KEPT | {"step": 7}], [{"event": "ended", "step": 7, "outcome": "stopped"}]])
+    muster = Muster([signalled, *STOPS_AT_7])
+    with Brake(), opened(instances, tmp_path) as training, pytest.raises(KeyboardInterrupt, match="with --resume"):
+        follow(training, muster, monkeypatch)
+    assert (run_file(tmp_path)["step"], run_file(tmp_path)["outcome"]) == (7, "stopped")
+
+
+def test_a_signal_while_events_are_taken_loses_none_of_them(
+    instances: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Interrupted(Muster):
+        def events(self) -> list[dict[str, Any]]:
+            told = super().events()
+            if told == [BEGAN]:  # it is on the desk no more
+                os.kill(os.getpid(), signal.SIGTERM)
+                time.sleep(0.01)
+            return told
+
+    muster = Interrupted([[BEGAN], lambda: time.sleep(60), *STOPS_AT_7])
     with Brake(), opened(instances, tmp_path) as training, pytest.raises(KeyboardInterrupt, match="with --resume"):
         follow(training, muster, monkeypatch)
     assert (run_file(tmp_path)["step"], run_file(tmp_path)["outcome"]) == (7, "stopped")
