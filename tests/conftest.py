@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -34,6 +35,18 @@ for name in [name for name in os.environ if name.startswith("AWS_")]:
 def pytest_configure(config: pytest.Config) -> None:
     """What Ray is about to drop is not to be used. (Not in pyproject.toml: it would import ray before the above.)"""
     config.addinivalue_line("filterwarnings", "error::ray.util.annotations.RayDeprecationWarning")
+
+
+@pytest.fixture(autouse=True)
+def ray_data_as_it_was() -> Iterator[None]:
+    """Ray Data's settings are the process's: what a test sets is not to make the blocks of the next one."""
+    if "ray.data" not in sys.modules:
+        yield
+        return
+    from tests.tiny import own_data_context
+
+    with own_data_context():
+        yield
 
 
 @pytest.fixture(scope="session")

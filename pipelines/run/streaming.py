@@ -23,6 +23,13 @@ RETRIED_ERRORS = (
 """What botocore and s3fs call a passing fault; Ray knows Arrow's words only. (Regular expressions.)"""
 
 
+@contextmanager
+def own_settings() -> Iterator[None]:
+    """What is set of Ray Data within is so for datasets that are made within, and not for others of this process."""
+    with DataContext.current(DataContext.get_current().copy()):
+        yield
+
+
 def set_streaming(object_store_bytes: int, resources: ClusterResources) -> None:
     """Set Ray Data's context for the datasets that are made from here on.
 

@@ -30,7 +30,7 @@ from pipelines.run.prospects.inventory import Inventory
 from pipelines.run.reach import Newcomers
 from pipelines.run.report import Corpus, Report, make_report
 from pipelines.run.slice_metrics import SliceMetrics
-from pipelines.run.streaming import shown_while_waiting
+from pipelines.run.streaming import own_settings, shown_while_waiting
 from pipelines.run.tally import Tally
 from pipelines.schema import HEADER, SliceHeader
 from pipelines.stages.read import Reading
@@ -55,7 +55,8 @@ def open_run(order: Order, recipe: RunRecipe) -> Iterator[Run]:
             ground.output.sweep()
             run = Run(run_id, ground, lease, progress, phases)
             try:
-                yield run
+                with own_settings():
+                    yield run
             finally:
                 run.metrics.close()
                 run.foresight.end()

@@ -32,11 +32,12 @@ def test_a_run_gets_pools_that_fit_the_cluster(
         assert pools.placement.cpus <= 4
         assert pools.encode.max == 1
         assert (pools.tokenize.min, pools.write.min) == (1, 1)
-        assert data_context.target_max_block_size == 1
+        assert DataContext.get_current().target_max_block_size == 1
         with pytest.raises(SpecError, match="an encode actor takes 64 CPUs"):
             pools_for(run, TokenizePool(), EncodePool(num_cpus=64))
         with pytest.raises(SpecError, match="no node has a GPU"):
             pools_for(run, TokenizePool(), EncodePool(num_gpus=1))
+    assert data_context.target_max_block_size != 1
 
 
 def test_pools_are_read_off_a_placement() -> None:

@@ -10,7 +10,7 @@ import pytest
 from ray.data import DataContext
 
 from pipelines.run.cluster import ClusterResources, Node
-from pipelines.run.streaming import RETRIED_ERRORS, set_streaming, shown_while_waiting
+from pipelines.run.streaming import RETRIED_ERRORS, own_settings, set_streaming, shown_while_waiting
 from tests.tiny import FLAT
 
 HERE = ClusterResources(nodes=(Node(cpus=4),))
@@ -25,6 +25,16 @@ def test_a_block_is_a_slice_and_read_ahead_is_bounded(data_context: DataContext)
     assert data_context.execution_options.resource_limits.object_store_memory == 456
     assert data_context.execution_no_progress_timeout_s == guard > 0
     assert len(data_context.retried_io_errors) == len(set(data_context.retried_io_errors))
+
+
+def test_other_datasets_of_the_process_are_left_alone(data_context: DataContext) -> None:
+    usual = data_context.target_max_block_size
+    with own_settings():
+        set_streaming(123, HERE)
+        assert DataContext.get_current().target_max_block_size == 1
+    assert DataContext.get_current() is data_context
+    assert data_context.target_max_block_size == usual > 1
+    assert data_context.execution_options.resource_limits.object_store_memory == float("inf")
 
 
 def test_stages_keep_to_the_nodes_that_the_placement_was_made_for(data_context: DataContext) -> None:

@@ -27,7 +27,7 @@ from pipelines.run.phases import Phases
 from pipelines.run.progress import Progress
 from pipelines.run.reach import Newcomers, require_shared
 from pipelines.run.recorder import Recorder
-from pipelines.run.streaming import set_streaming
+from pipelines.run.streaming import own_settings, set_streaming
 from pipelines.run.trunk import ENOUGH_TO_JUDGE
 from pipelines.stages.convert import Receipt, receipts_of
 from pipelines.store.conversion import (
@@ -59,7 +59,8 @@ def open_conversion(order: Order, spec: ConvertSpec) -> Iterator[ConversionRun]:
             ground.conversion.output.sweep()
             run = ConversionRun(run_id, ground, lease, progress, phases)
             try:
-                yield run
+                with own_settings():
+                    yield run
             finally:
                 run.recorder.close()
 
