@@ -39,7 +39,6 @@ READ_ROWS = 1024
 """Rows of a block that is read."""
 READ_CPUS = 0.25
 IDS = pa.large_list(pa.int32())
-Columns = Mapping[str, pa.DataType]
 
 
 @dataclass(frozen=True, kw_only=True)
